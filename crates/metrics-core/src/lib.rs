@@ -1,0 +1,3 @@
+//! Being written.
+mod usage;
+pub use crate::usage::Usage;
