@@ -33,9 +33,11 @@ impl Usage {
     /// Fills in `total_tokens` as prompt + completion where the provider gave both but no total.
     #[must_use]
     pub fn with_total(mut self) -> Self {
-        if let (None, Some(prompt), Some(completion)) =
-            (self.total_tokens, self.prompt_tokens, self.completion_tokens)
-        {
+        if let (None, Some(prompt), Some(completion)) = (
+            self.total_tokens,
+            self.prompt_tokens,
+            self.completion_tokens,
+        ) {
             self.total_tokens = prompt.checked_add(completion);
         }
         self

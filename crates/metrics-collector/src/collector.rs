@@ -1,0 +1,494 @@
+//! One worker's recording: its sink, its totals, what is in flight.
+
+use std::{
+    borrow::Cow,
+    future::Future,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use metrics_core::{
+    CallStart, CallTime, Clock, ErrorText, Event, EventSink, LlmCall, Outcome, SinkError, SpanId,
+    Timestamp, ToolCall, TraceContext, TraceFields, Usage, WorkerId,
+};
+
+use crate::{
+    context::{self, Context, Scope},
+    telemetry,
+};
+
+/// Records the calls of one worker. Cheap to clone; all clones are the same worker.
+#[derive(Debug, Clone)]
+pub struct MetricsCollector(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    worker: WorkerId,
+    sink: Arc<dyn EventSink>,
+    clock: Clock,
+    trace: TraceContext,
+    started: CallStart,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    totals: Totals,
+    /// In use and free slots; a free one keeps its text buffer, so that a steady state allocates nothing.
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    /// The loss that Tier 3 has been told of.
+    lost_said: u64,
+    /// Events lost because the sink panicked.
+    lost_in_sink: u64,
+}
+
+#[derive(Debug)]
+struct Slot {
+    /// Counts the calls that used this slot, so that a call ended by `close` is not ended again by its timer.
+    generation: u32,
+    running: bool,
+    kind: CallKind,
+    name: String,
+    /// Only for [`CallKind::Llm`].
+    phase: String,
+    start: CallStart,
+    span_id: Option<SpanId>,
+}
+
+/// Names a call in flight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct CallKey {
+    slot: u32,
+    generation: u32,
+}
+
+/// What kind of call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CallKind {
+    /// A call of a model.
+    Llm,
+    /// A call of a tool.
+    Tool,
+}
+
+/// A call that has started and not ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InFlightCall {
+    /// What kind of call.
+    pub kind: CallKind,
+    /// The model's or tool's name.
+    pub name: String,
+    /// When it started.
+    pub start_ts: Timestamp,
+    /// How long it has been running.
+    pub elapsed: Duration,
+    /// Its span, where a child worker or process was told of it.
+    pub span_id: Option<SpanId>,
+}
+
+/// What one worker's calls came to so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Model calls that ended, failed ones included.
+    pub llm_calls: u64,
+    /// Model calls that failed.
+    pub llm_failures: u64,
+    /// Tool calls that ended, failed ones included.
+    pub tool_calls: u64,
+    /// Tool calls that failed.
+    pub tool_failures: u64,
+    /// Sum of the model calls' durations, in microseconds.
+    pub llm_us: u64,
+    /// Sum of the tool calls' durations, in microseconds; parallel calls count each.
+    pub tool_us: u64,
+    /// Sums of the tokens that providers reported; `None` where none did.
+    pub usage: Usage,
+}
+
+impl Totals {
+    /// Events recorded.
+    pub fn events(&self) -> u64 {
+        self.llm_calls + self.tool_calls
+    }
+}
+
+impl MetricsCollector {
+    /// A collector for `worker` that hands its events to `sink`.
+    ///
+    /// Made inside another scope it is that scope's child in the trace; else it begins a trace of its own.
+    pub fn new(worker: impl Into<WorkerId>, sink: Arc<dyn EventSink>) -> Self {
+        Self::with(worker, sink, Self::child_trace(), Clock::system())
+    }
+
+    /// A collector at a given place in a trace and with a given clock.
+    pub fn with(
+        worker: impl Into<WorkerId>,
+        sink: Arc<dyn EventSink>,
+        trace: TraceContext,
+        clock: Clock,
+    ) -> Self {
+        Self(Arc::new(Inner {
+            worker: worker.into(),
+            sink,
+            trace,
+            started: clock.start(),
+            clock,
+            state: Mutex::default(),
+        }))
+    }
+
+    /// The collector of the current scope.
+    pub fn current() -> Option<Self> {
+        context::with(|it| it.collector.clone())
+    }
+
+    /// The place in a trace of a worker or process that the running code is about to start: below the call it runs
+    /// for, else below its worker, else at the root of a new trace.
+    ///
+    /// A call that was made a parent writes its `span_id` into its event.
+    pub fn child_trace() -> TraceContext {
+        context::with(|context| {
+            let inner = &context.collector.0;
+            let call_span = context.call.and_then(|key| inner.lock().span_of(key));
+            let parent = call_span.unwrap_or(inner.trace.span_id);
+            TraceContext::child_of(inner.trace.trace_id, parent)
+        })
+        .unwrap_or_else(TraceContext::root)
+    }
+
+    /// Runs `future` with this collector as the current scope.
+    pub fn scope<F: Future>(&self, future: F) -> Scope<F> {
+        Scope::new(future, Some(self.context()))
+    }
+
+    /// Runs `body` with this collector as the current scope.
+    pub fn scope_sync<T>(&self, body: impl FnOnce() -> T) -> T {
+        context::enter(&mut Some(self.context()), body)
+    }
+
+    /// Records one finished call.
+    pub fn record<'a>(&self, event: impl Into<Event<'a>>) {
+        let mut event = event.into();
+        if let Event::LlmCall(call) = &mut event {
+            call.usage = call.usage.with_total();
+        }
+        self.0.lock().totals.add(&event);
+        self.hand_over(&event);
+    }
+
+    /// The worker.
+    pub fn worker_id(&self) -> &WorkerId {
+        &self.0.worker
+    }
+
+    /// The worker's place in its trace.
+    pub fn trace(&self) -> TraceContext {
+        self.0.trace
+    }
+
+    /// What was recorded so far.
+    pub fn totals(&self) -> Totals {
+        self.0.lock().totals
+    }
+
+    /// How long this collector exists, on the monotonic clock.
+    pub fn elapsed(&self) -> Duration {
+        self.0.clock.elapsed(&self.0.started)
+    }
+
+    /// The calls in flight right now, the oldest first.
+    pub fn in_flight(&self) -> Vec<InFlightCall> {
+        let mut calls: Vec<_> = self
+            .0
+            .lock()
+            .slots
+            .iter()
+            .filter(|slot| slot.running)
+            .map(|slot| InFlightCall {
+                kind: slot.kind,
+                name: slot.name.clone(),
+                start_ts: slot.start.timestamp(),
+                elapsed: self.0.clock.elapsed(&slot.start),
+                span_id: slot.span_id,
+            })
+            .collect();
+        calls.sort_by_key(|call| std::cmp::Reverse(call.elapsed));
+        calls
+    }
+
+    /// Ends all calls in flight as failed with `reason`, such as [`ErrorText::TIMEOUT`]: what cannot end by itself any
+    /// more is an event too. Whatever ends such a call later records nothing.
+    pub fn close(&self, reason: &ErrorText<'static>) {
+        let ended: Vec<_> = {
+            let mut state = self.0.lock();
+            let keys = state.running();
+            keys.into_iter()
+                .filter_map(|key| state.release_cloned(key))
+                .collect()
+        };
+        for call in ended {
+            let time = self.0.clock.finish(&call.start);
+            self.record(call.into_event(time, Outcome::Failure(reason.clone())));
+        }
+    }
+
+    /// A barrier: resolves when all that was recorded before has arrived, or says how many events were lost.
+    ///
+    /// A loss that was not said yet is said on Tier 3.
+    ///
+    /// # Errors
+    /// [`SinkError`], as the sink says; the events themselves are never an error of the worker.
+    pub fn flush(&self) -> impl Future<Output = Result<(), SinkError>> + Send + use<> {
+        let collector = self.clone();
+        let flush = self.0.sink.flush(&self.0.worker);
+        async move { collector.say_loss(flush.await) }
+    }
+
+    /// [`flush`](Self::flush) for blocking callers.
+    ///
+    /// # Errors
+    /// As `flush`, and [`SinkError::Timeout`] after `timeout`.
+    pub fn flush_wait(&self, timeout: Duration) -> Result<(), SinkError> {
+        self.say_loss(self.0.sink.flush(&self.0.worker).wait(timeout))
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
+    pub(crate) fn context(&self) -> Context {
+        Context {
+            collector: self.clone(),
+            call: None,
+        }
+    }
+
+    /// Notes a call as in flight.
+    pub(crate) fn start(
+        &self,
+        kind: CallKind,
+        name: &str,
+        phase: &str,
+        start: CallStart,
+    ) -> CallKey {
+        self.0.lock().occupy(kind, name, phase, start)
+    }
+
+    /// Takes a call out of flight and gives the span it was told of; `None` if `close` has ended it.
+    pub(crate) fn end(&self, key: CallKey) -> Option<TraceFields> {
+        self.0.lock().release(key)
+    }
+
+    fn hand_over(&self, event: &Event<'_>) {
+        let inner = &*self.0;
+        // A sink of somebody else's may panic; the worker must not notice.
+        let handed = catch_unwind(AssertUnwindSafe(|| inner.sink.record(&inner.worker, event)));
+        if handed.is_err() {
+            inner.lock().lost_in_sink += 1;
+        }
+        telemetry::emit(&inner.worker, event);
+    }
+
+    fn say_loss(&self, result: Result<(), SinkError>) -> Result<(), SinkError> {
+        let mut state = self.0.lock();
+        let result = with_sink_panics(result, state.lost_in_sink);
+        if let Err(SinkError::Lost { lost, .. }) = &result {
+            let fresh = lost.saturating_sub(state.lost_said);
+            state.lost_said = *lost;
+            drop(state);
+            if fresh > 0 {
+                telemetry::emit_loss(&self.0.worker, fresh);
+            }
+        }
+        result
+    }
+}
+
+fn with_sink_panics(result: Result<(), SinkError>, panics: u64) -> Result<(), SinkError> {
+    match result {
+        Ok(()) if panics > 0 => Err(SinkError::Lost {
+            lost: panics,
+            reason: "the sink panicked".to_owned(),
+        }),
+        Err(SinkError::Lost { lost, reason }) => Err(SinkError::Lost {
+            lost: lost.saturating_add(panics),
+            reason,
+        }),
+        other => other,
+    }
+}
+
+impl Inner {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What `close` needs to make an event of a call.
+struct EndedCall {
+    kind: CallKind,
+    name: String,
+    phase: String,
+    start: CallStart,
+    trace: TraceFields,
+}
+
+impl EndedCall {
+    fn into_event(self, time: CallTime, outcome: Outcome<'static>) -> Event<'static> {
+        match self.kind {
+            CallKind::Llm => {
+                let mut call = LlmCall::new(self.phase, self.name, time);
+                call.outcome = outcome;
+                call.trace = self.trace;
+                call.into()
+            }
+            CallKind::Tool => {
+                let mut call = ToolCall::new(self.name, time);
+                call.outcome = outcome;
+                call.trace = self.trace;
+                call.into()
+            }
+        }
+    }
+}
+
+impl Slot {
+    /// Only what another record refers to is written.
+    fn trace(&self) -> TraceFields {
+        TraceFields {
+            span_id: self.span_id,
+            ..TraceFields::default()
+        }
+    }
+}
+
+impl State {
+    fn occupy(&mut self, kind: CallKind, name: &str, phase: &str, start: CallStart) -> CallKey {
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Slot {
+                generation: 0,
+                running: false,
+                kind,
+                name: String::new(),
+                phase: String::new(),
+                start,
+                span_id: None,
+            });
+            u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
+        });
+        let slot = &mut self.slots[index as usize];
+        slot.running = true;
+        slot.kind = kind;
+        slot.name.clear();
+        slot.name.push_str(name);
+        slot.phase.clear();
+        slot.phase.push_str(phase);
+        slot.start = start;
+        slot.span_id = None;
+        CallKey {
+            slot: index,
+            generation: slot.generation,
+        }
+    }
+
+    fn running_slot(&mut self, key: CallKey) -> Option<&mut Slot> {
+        self.slots
+            .get_mut(key.slot as usize)
+            .filter(|slot| slot.running && slot.generation == key.generation)
+    }
+
+    fn release(&mut self, key: CallKey) -> Option<TraceFields> {
+        let slot = self.running_slot(key)?;
+        slot.running = false;
+        slot.generation = slot.generation.wrapping_add(1);
+        let trace = slot.trace();
+        self.free.push(key.slot);
+        Some(trace)
+    }
+
+    fn release_cloned(&mut self, key: CallKey) -> Option<EndedCall> {
+        let slot = self.running_slot(key)?;
+        let call = EndedCall {
+            kind: slot.kind,
+            name: slot.name.clone(),
+            phase: slot.phase.clone(),
+            start: slot.start,
+            trace: slot.trace(),
+        };
+        self.release(key);
+        Some(call)
+    }
+
+    fn running(&self) -> Vec<CallKey> {
+        let slots = self.slots.iter().enumerate();
+        slots
+            .filter(|(_, slot)| slot.running)
+            .filter_map(|(index, slot)| {
+                Some(CallKey {
+                    slot: u32::try_from(index).ok()?,
+                    generation: slot.generation,
+                })
+            })
+            .collect()
+    }
+
+    /// The span of a call, made now if it had none.
+    fn span_of(&mut self, key: CallKey) -> Option<SpanId> {
+        let slot = self.running_slot(key)?;
+        Some(*slot.span_id.get_or_insert_with(SpanId::random))
+    }
+}
+
+impl Totals {
+    fn add(&mut self, event: &Event<'_>) {
+        let (failed, micros) = (!event.outcome().is_success(), micros(event.time()));
+        match event {
+            Event::LlmCall(call) => {
+                self.llm_calls += 1;
+                self.llm_failures += u64::from(failed);
+                self.llm_us = self.llm_us.saturating_add(micros);
+                add_usage(&mut self.usage, &call.usage);
+            }
+            _ => {
+                self.tool_calls += 1;
+                self.tool_failures += u64::from(failed);
+                self.tool_us = self.tool_us.saturating_add(micros);
+            }
+        }
+    }
+}
+
+fn micros(time: &CallTime) -> u64 {
+    let between = time.end_ts().unix_micros() - time.start_ts().unix_micros();
+    u64::try_from(between).unwrap_or(0)
+}
+
+fn add_usage(sum: &mut Usage, more: &Usage) {
+    let add = |sum: &mut Option<u64>, more: Option<u64>| {
+        if let Some(more) = more {
+            *sum = Some(sum.unwrap_or(0).saturating_add(more));
+        }
+    };
+    add(&mut sum.prompt_tokens, more.prompt_tokens);
+    add(&mut sum.completion_tokens, more.completion_tokens);
+    add(&mut sum.total_tokens, more.total_tokens);
+    add(&mut sum.cached_tokens, more.cached_tokens);
+    add(&mut sum.cache_write_tokens, more.cache_write_tokens);
+    add(&mut sum.reasoning_tokens, more.reasoning_tokens);
+}
+
+/// Why a call ended whose timer was dropped before anybody said how it went.
+pub(crate) fn dropped_outcome() -> Outcome<'static> {
+    Outcome::Failure(if std::thread::panicking() {
+        ErrorText::PANICKED
+    } else {
+        ErrorText::CANCELLED
+    })
+}
+
+/// The text of an error, as an event carries it.
+pub(crate) fn error_outcome(error: &impl std::fmt::Display) -> Outcome<'static> {
+    Outcome::failure(Cow::Owned(error.to_string()))
+}

@@ -1,0 +1,129 @@
+//! Which scope the running code is in: one slot a thread, swapped in around every poll.
+//!
+//! Needs no runtime: whoever polls the future, on whichever thread, finds the scope in place.
+
+use std::{
+    cell::RefCell,
+    future::Future,
+    pin::Pin,
+    task::{Context as TaskContext, Poll},
+};
+
+use pin_project_lite::pin_project;
+
+use crate::collector::{CallKey, MetricsCollector};
+
+/// What the running code belongs to.
+#[derive(Debug, Clone)]
+pub(crate) struct Context {
+    pub(crate) collector: MetricsCollector,
+    /// The call it runs for, where it runs inside one of our wrappers.
+    pub(crate) call: Option<CallKey>,
+}
+
+thread_local! {
+    static CURRENT: RefCell<Option<Context>> = const { RefCell::new(None) };
+}
+
+/// Looks at the current context; `None` where there is none, as while a thread ends.
+pub(crate) fn with<T>(look: impl FnOnce(&Context) -> T) -> Option<T> {
+    CURRENT
+        .try_with(|current| current.try_borrow().ok()?.as_ref().map(look))
+        .ok()
+        .flatten()
+}
+
+pub(crate) fn current() -> Option<Context> {
+    with(Context::clone)
+}
+
+/// Puts `slot` in place while `body` runs, also when it panics.
+pub(crate) fn enter<T>(slot: &mut Option<Context>, body: impl FnOnce() -> T) -> T {
+    struct Restore<'a>(&'a mut Option<Context>);
+    impl Drop for Restore<'_> {
+        fn drop(&mut self) {
+            swap(self.0);
+        }
+    }
+    swap(slot);
+    let _restore = Restore(slot);
+    body()
+}
+
+fn swap(slot: &mut Option<Context>) {
+    // Nothing holds a borrow while other code runs, so this fails only while the thread ends.
+    let _ = CURRENT.try_with(|current| {
+        if let Ok(mut current) = current.try_borrow_mut() {
+            std::mem::swap(&mut *current, slot);
+        }
+    });
+}
+
+pin_project! {
+    /// A future inside a scope; made by [`MetricsCollector::scope`].
+    #[derive(Debug)]
+    #[must_use = "futures do nothing unless polled"]
+    pub struct Scope<F> {
+        // `None` only once it is dropped.
+        #[pin]
+        future: Option<F>,
+        context: Option<Context>,
+    }
+
+    impl<F> PinnedDrop for Scope<F> {
+        fn drop(this: Pin<&mut Self>) {
+            // What the future drops may record, so it is dropped inside its scope.
+            let mut this = this.project();
+            enter(this.context, || this.future.set(None));
+        }
+    }
+}
+
+impl<F> Scope<F> {
+    pub(crate) fn new(future: F, context: Option<Context>) -> Self {
+        Self {
+            future: Some(future),
+            context,
+        }
+    }
+}
+
+impl<F: Future> Future for Scope<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        let Some(future) = this.future.as_pin_mut() else {
+            return Poll::Pending;
+        };
+        enter(this.context, || future.poll(task))
+    }
+}
+
+/// A future that keeps the scope it was made in; see [`InScope::in_current_scope`].
+pub type InCurrentScope<F> = Scope<F>;
+
+/// Carries the current scope along with a future that another task will poll.
+pub trait InScope: Future + Sized {
+    /// This future, inside the scope that is current now, whoever polls it. Outside a scope nothing changes.
+    ///
+    /// ```
+    /// # use metrics_collector::InScope;
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    /// # runtime.block_on(async {
+    /// tokio::spawn(async { /* what is recorded here belongs to the current worker */ }.in_current_scope()).await
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    fn in_current_scope(self) -> InCurrentScope<Self> {
+        Scope::new(self, current())
+    }
+}
+
+impl<F: Future> InScope for F {}
+
+/// Carries the current scope along with a closure that another thread will call.
+pub fn carry<T>(body: impl FnOnce() -> T) -> impl FnOnce() -> T {
+    let mut context = current();
+    move || enter(&mut context, body)
+}

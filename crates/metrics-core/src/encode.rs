@@ -1,0 +1,288 @@
+//! Writing the canonical line, without a map and without allocating.
+
+use std::fmt::Write as _;
+
+use rust_decimal::Decimal;
+use serde::{Serialize, Serializer, ser::SerializeMap};
+use serde_json::value::RawValue;
+
+use crate::{
+    Event, LlmCall, Outcome, ToolCall, TraceFields,
+    timestamp::{TEXT_LEN, Timestamp},
+};
+
+impl Event<'_> {
+    /// Appends the canonical line to `out`: one JSON object, without the line end.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::LlmCall(call) => encode_llm_call(call, out),
+            Self::ToolCall(call) => encode_tool_call(call, out),
+        }
+    }
+
+    /// The canonical line as a text, without the line end.
+    pub fn to_line(&self) -> String {
+        let mut out = Vec::new();
+        self.encode(&mut out);
+        String::from_utf8_lossy(&out).into_owned()
+    }
+}
+
+fn encode_llm_call(call: &LlmCall<'_>, out: &mut Vec<u8>) {
+    out.reserve(320);
+    out.extend_from_slice(b"{\"event\":\"llm_call\",\"phase\":");
+    put_string(call.phase.as_str(), out);
+    out.extend_from_slice(b",\"model\":");
+    put_string(call.model.as_str(), out);
+    put_time(&call.time, out);
+    let usage = &call.usage;
+    put_number(b",\"prompt_tokens\":", usage.prompt_tokens, out);
+    put_number(b",\"completion_tokens\":", usage.completion_tokens, out);
+    put_number(b",\"total_tokens\":", usage.total_tokens, out);
+    put_number(b",\"cached_tokens\":", usage.cached_tokens, out);
+    put_number(b",\"cache_write_tokens\":", usage.cache_write_tokens, out);
+    put_number(b",\"reasoning_tokens\":", usage.reasoning_tokens, out);
+    put_number(b",\"ttft_ms\":", call.ttft_ms, out);
+    if let Some(provider) = &call.provider {
+        out.extend_from_slice(b",\"provider\":");
+        put_string(provider.as_str(), out);
+    }
+    put_number(b",\"attempt\":", call.attempt.map(u64::from), out);
+    if !call.outcome.is_success() {
+        out.extend_from_slice(b",\"success\":false");
+        put_error(&call.outcome, out);
+    }
+    if let Some(cost) = &call.cost_usd {
+        out.extend_from_slice(b",\"cost_usd\":");
+        put_decimal(cost, out);
+    }
+    put_trace(&call.trace, out);
+    put_extra(&call.extra, out);
+    out.push(b'}');
+}
+
+fn encode_tool_call(call: &ToolCall<'_>, out: &mut Vec<u8>) {
+    out.reserve(256);
+    out.extend_from_slice(b"{\"event\":\"tool_call\",\"tool\":");
+    put_string(call.tool.as_str(), out);
+    put_time(&call.time, out);
+    if call.outcome.is_success() {
+        out.extend_from_slice(b",\"success\":true");
+    } else {
+        out.extend_from_slice(b",\"success\":false");
+        put_error(&call.outcome, out);
+    }
+    if let Some(id) = &call.tool_call_id {
+        out.extend_from_slice(b",\"tool_call_id\":");
+        put_string(id, out);
+    }
+    put_trace(&call.trace, out);
+    put_extra(&call.extra, out);
+    out.push(b'}');
+}
+
+fn put_time(time: &crate::CallTime, out: &mut Vec<u8>) {
+    let start = time.start_ts().render();
+    let end = time.end_ts().render_near(time.start_ts(), &start);
+    put_timestamp(b",\"start_ts\":\"", &start, out);
+    put_timestamp(b"\",\"end_ts\":\"", &end, out);
+    out.extend_from_slice(b"\",\"duration_ms\":");
+    put_integer(time.duration_ms(), out);
+}
+
+fn put_timestamp(key: &[u8], text: &[u8; TEXT_LEN], out: &mut Vec<u8>) {
+    out.extend_from_slice(key);
+    out.extend_from_slice(text);
+}
+
+fn put_error(outcome: &Outcome<'_>, out: &mut Vec<u8>) {
+    if let Some(error) = outcome.error() {
+        out.extend_from_slice(b",\"error\":");
+        put_string(error, out);
+    }
+}
+
+fn put_trace(trace: &TraceFields, out: &mut Vec<u8>) {
+    let mut put = |key: &[u8], id: &[u8]| {
+        out.extend_from_slice(key);
+        out.extend_from_slice(id);
+        out.push(b'"');
+    };
+    if let Some(id) = trace.trace_id {
+        put(b",\"trace_id\":\"", &id.render());
+    }
+    if let Some(id) = trace.span_id {
+        put(b",\"span_id\":\"", &id.render());
+    }
+    if let Some(id) = trace.parent_span_id {
+        put(b",\"parent_span_id\":\"", &id.render());
+    }
+}
+
+fn put_extra(extra: &crate::ExtraFields, out: &mut Vec<u8>) {
+    for (key, json) in extra.iter() {
+        out.push(b',');
+        put_string(key, out);
+        out.push(b':');
+        out.extend_from_slice(json.as_bytes());
+    }
+}
+
+fn put_number(key: &[u8], value: Option<u64>, out: &mut Vec<u8>) {
+    if let Some(value) = value {
+        out.extend_from_slice(key);
+        put_integer(value, out);
+    }
+}
+
+fn put_integer(value: u64, out: &mut Vec<u8>) {
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+}
+
+fn put_decimal(value: &Decimal, out: &mut Vec<u8>) {
+    let mut text = String::new();
+    if write!(text, "{value}").is_ok() {
+        out.extend_from_slice(text.as_bytes());
+    }
+}
+
+/// A JSON string with the escapes that `serde_json` chooses.
+fn put_string(text: &str, out: &mut Vec<u8>) {
+    out.push(b'"');
+    let bytes = text.as_bytes();
+    if bytes.iter().all(|&byte| ESCAPE[usize::from(byte)] == 0) {
+        out.extend_from_slice(bytes);
+    } else {
+        put_escaped(bytes, out);
+    }
+    out.push(b'"');
+}
+
+#[cold]
+fn put_escaped(bytes: &[u8], out: &mut Vec<u8>) {
+    for &byte in bytes {
+        match ESCAPE[usize::from(byte)] {
+            0 => out.push(byte),
+            b'u' => {
+                out.extend_from_slice(b"\\u00");
+                out.push(b"0123456789abcdef"[usize::from(byte >> 4)]);
+                out.push(b"0123456789abcdef"[usize::from(byte & 15)]);
+            }
+            letter => out.extend_from_slice(&[b'\\', letter]),
+        }
+    }
+}
+
+/// For each byte the letter after its backslash, or zero if it stands for itself.
+static ESCAPE: [u8; 256] = {
+    let mut table = [0; 256];
+    let mut control = 0;
+    while control < 0x20 {
+        table[control] = b'u';
+        control += 1;
+    }
+    table[0x08] = b'b';
+    table[0x09] = b't';
+    table[0x0a] = b'n';
+    table[0x0c] = b'f';
+    table[0x0d] = b'r';
+    table[b'"' as usize] = b'"';
+    table[b'\\' as usize] = b'\\';
+    table
+};
+
+impl Serialize for Event<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::LlmCall(call) => call.serialize(serializer),
+            Self::ToolCall(call) => call.serialize(serializer),
+        }
+    }
+}
+
+impl Serialize for LlmCall<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("event", "llm_call")?;
+        map.serialize_entry("phase", self.phase.as_str())?;
+        map.serialize_entry("model", self.model.as_str())?;
+        serialize_time(&self.time, &mut map)?;
+        let usage = &self.usage;
+        serialize_some("prompt_tokens", usage.prompt_tokens, &mut map)?;
+        serialize_some("completion_tokens", usage.completion_tokens, &mut map)?;
+        serialize_some("total_tokens", usage.total_tokens, &mut map)?;
+        serialize_some("cached_tokens", usage.cached_tokens, &mut map)?;
+        serialize_some("cache_write_tokens", usage.cache_write_tokens, &mut map)?;
+        serialize_some("reasoning_tokens", usage.reasoning_tokens, &mut map)?;
+        serialize_some("ttft_ms", self.ttft_ms, &mut map)?;
+        let provider = self.provider.as_ref();
+        serialize_some(
+            "provider",
+            provider.map(crate::ProviderName::as_str),
+            &mut map,
+        )?;
+        serialize_some("attempt", self.attempt, &mut map)?;
+        if !self.outcome.is_success() {
+            map.serialize_entry("success", &false)?;
+            serialize_some("error", self.outcome.error(), &mut map)?;
+        }
+        if let Some(cost) = &self.cost_usd {
+            map.serialize_entry("cost_usd", &raw(cost.to_string())?)?;
+        }
+        serialize_trace(&self.trace, &mut map)?;
+        serialize_extra(&self.extra, &mut map)?;
+        map.end()
+    }
+}
+
+impl Serialize for ToolCall<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("event", "tool_call")?;
+        map.serialize_entry("tool", self.tool.as_str())?;
+        serialize_time(&self.time, &mut map)?;
+        map.serialize_entry("success", &self.outcome.is_success())?;
+        serialize_some("error", self.outcome.error(), &mut map)?;
+        serialize_some("tool_call_id", self.tool_call_id.as_deref(), &mut map)?;
+        serialize_trace(&self.trace, &mut map)?;
+        serialize_extra(&self.extra, &mut map)?;
+        map.end()
+    }
+}
+
+fn serialize_time<M: SerializeMap>(time: &crate::CallTime, map: &mut M) -> Result<(), M::Error> {
+    map.serialize_entry::<_, Timestamp>("start_ts", &time.start_ts())?;
+    map.serialize_entry::<_, Timestamp>("end_ts", &time.end_ts())?;
+    map.serialize_entry("duration_ms", &time.duration_ms())
+}
+
+fn serialize_trace<M: SerializeMap>(trace: &TraceFields, map: &mut M) -> Result<(), M::Error> {
+    serialize_some("trace_id", trace.trace_id, map)?;
+    serialize_some("span_id", trace.span_id, map)?;
+    serialize_some("parent_span_id", trace.parent_span_id, map)
+}
+
+fn serialize_extra<M: SerializeMap>(
+    extra: &crate::ExtraFields,
+    map: &mut M,
+) -> Result<(), M::Error> {
+    for (key, json) in extra.iter() {
+        map.serialize_entry(key, &raw(json.to_owned())?)?;
+    }
+    Ok(())
+}
+
+fn serialize_some<M: SerializeMap, T: Serialize>(
+    key: &str,
+    value: Option<T>,
+    map: &mut M,
+) -> Result<(), M::Error> {
+    match value {
+        Some(value) => map.serialize_entry(key, &value),
+        None => Ok(()),
+    }
+}
+
+fn raw<E: serde::ser::Error>(json: String) -> Result<Box<RawValue>, E> {
+    RawValue::from_string(json).map_err(E::custom)
+}

@@ -1,0 +1,267 @@
+//! Points in time as all three tiers write them.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+const MICROS_PER_SECOND: i64 = 1_000_000;
+const SECONDS_PER_DAY: i64 = 86_400;
+const MICROS_PER_DAY: i64 = SECONDS_PER_DAY * MICROS_PER_SECOND;
+
+/// The canonical text has always this many bytes: `2025-12-15T04:08:08.123456Z`.
+pub(crate) const TEXT_LEN: usize = 27;
+const DATE_LEN: usize = 11; // `2025-12-15T`
+
+/// A point in UTC, in whole microseconds, between the years 0000 and 9999.
+///
+/// - Text: RFC 3339 with exactly six fractional digits and `Z`; reading also takes any other zone and precision
+///   (digits beyond the sixth are dropped).
+/// - A time outside the range is moved to its nearest end, as four-digit years cannot say more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    /// `0000-01-01T00:00:00.000000Z`.
+    pub const MIN: Self = Self(-62_167_219_200 * MICROS_PER_SECOND);
+    /// `9999-12-31T23:59:59.999999Z`.
+    pub const MAX: Self = Self(253_402_300_800 * MICROS_PER_SECOND - 1);
+    /// `1970-01-01T00:00:00.000000Z`.
+    pub const UNIX_EPOCH: Self = Self(0);
+
+    /// From microseconds since the Unix epoch, negative before it.
+    pub const fn from_unix_micros(micros: i64) -> Self {
+        if micros < Self::MIN.0 {
+            Self::MIN
+        } else if micros > Self::MAX.0 {
+            Self::MAX
+        } else {
+            Self(micros)
+        }
+    }
+
+    /// Microseconds since the Unix epoch, negative before it.
+    pub const fn unix_micros(self) -> i64 {
+        self.0
+    }
+
+    /// This time plus `micros`, which may be negative.
+    #[must_use]
+    pub const fn plus_micros(self, micros: i64) -> Self {
+        Self::from_unix_micros(self.0.saturating_add(micros))
+    }
+
+    /// The canonical text.
+    pub(crate) fn render(self) -> [u8; TEXT_LEN] {
+        let mut text = *b"0000-00-00T00:00:00.000000Z";
+        let (year, month, day) = civil_from_days(self.0.div_euclid(MICROS_PER_DAY));
+        put2(&mut text, 0, year / 100);
+        put2(&mut text, 2, year % 100);
+        put2(&mut text, 5, month);
+        put2(&mut text, 8, day);
+        self.render_time(&mut text);
+        text
+    }
+
+    /// The canonical text, taking the date from `earlier` where both lie on one day.
+    pub(crate) fn render_near(self, earlier: Self, text: &[u8; TEXT_LEN]) -> [u8; TEXT_LEN] {
+        if self.0.div_euclid(MICROS_PER_DAY) != earlier.0.div_euclid(MICROS_PER_DAY) {
+            return self.render();
+        }
+        let mut text = *text;
+        self.render_time(&mut text);
+        text
+    }
+
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "the rest of a division by a day is small and not negative"
+    )]
+    fn render_time(self, text: &mut [u8; TEXT_LEN]) {
+        let micros = self.0.rem_euclid(MICROS_PER_DAY);
+        let (seconds, micros) = (
+            (micros / MICROS_PER_SECOND) as u32,
+            (micros % MICROS_PER_SECOND) as u32,
+        );
+        put2(text, DATE_LEN, seconds / 3600);
+        put2(text, DATE_LEN + 3, seconds / 60 % 60);
+        put2(text, DATE_LEN + 6, seconds % 60);
+        put2(text, DATE_LEN + 9, micros / 10_000);
+        put2(text, DATE_LEN + 11, micros / 100 % 100);
+        put2(text, DATE_LEN + 13, micros % 100);
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = self.render();
+        f.pad(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
+    }
+}
+
+/// Why a text is not a [`Timestamp`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` is not a timestamp with a zone, such as `2025-12-15T04:08:08.123456Z`")]
+pub struct TimestampError {
+    text: String,
+}
+
+impl FromStr for Timestamp {
+    type Err = TimestampError;
+
+    fn from_str(text: &str) -> Result<Self, TimestampError> {
+        parse(text.as_bytes()).ok_or_else(|| TimestampError {
+            text: text.chars().take(60).collect(),
+        })
+    }
+}
+
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl de::Visitor<'_> for Visitor {
+            type Value = Timestamp;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an RFC 3339 timestamp with a zone")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Timestamp, E> {
+                text.parse().map_err(E::custom)
+            }
+        }
+        deserializer.deserialize_str(Visitor)
+    }
+}
+
+/// Parses RFC 3339; a space or a lower-case `t`, `z` and a zone without a colon are taken too.
+pub(crate) fn parse(text: &[u8]) -> Option<Timestamp> {
+    let (date, rest) = text.split_at_checked(10)?;
+    let (time, rest) = rest.split_at_checked(9)?;
+    if date[4] != b'-' || date[7] != b'-' || time[3] != b':' || time[6] != b':' {
+        return None;
+    }
+    if !matches!(time[0], b'T' | b't' | b' ') {
+        return None;
+    }
+    let year = digits(&date[..4])?;
+    let (month, day) = (digits(&date[5..7])?, digits(&date[8..10])?);
+    let (hour, minute) = (digits(&time[1..3])?, digits(&time[4..6])?);
+    let second = digits(&time[7..9])?;
+    // A leap second is the first moment of the next minute.
+    if !(1..=12).contains(&month) || hour > 23 || minute > 59 || second > 60 {
+        return None;
+    }
+    if day < 1 || day > days_in_month(year, month) {
+        return None;
+    }
+    let (micros, zone) = parse_fraction(rest)?;
+    let offset_seconds = parse_zone(zone)?;
+    let seconds =
+        days_from_civil(year, month, day) * SECONDS_PER_DAY + hour * 3600 + minute * 60 + second
+            - offset_seconds;
+    Some(Timestamp::from_unix_micros(
+        seconds * MICROS_PER_SECOND + micros,
+    ))
+}
+
+fn parse_fraction(text: &[u8]) -> Option<(i64, &[u8])> {
+    let Some(fraction) = text.strip_prefix(b".") else {
+        return Some((0, text));
+    };
+    let len = fraction.iter().take_while(|it| it.is_ascii_digit()).count();
+    if len == 0 {
+        return None;
+    }
+    let micros = (0..6).fold(0, |sum, i| {
+        let digit = if i < len { fraction[i] - b'0' } else { 0 };
+        sum * 10 + i64::from(digit)
+    });
+    Some((micros, &fraction[len..]))
+}
+
+/// Seconds east of Greenwich.
+fn parse_zone(zone: &[u8]) -> Option<i64> {
+    let (sign, zone) = match zone {
+        b"Z" | b"z" => return Some(0),
+        [b'+', rest @ ..] => (1, rest),
+        [b'-', rest @ ..] => (-1, rest),
+        _ => return None,
+    };
+    let (hours, minutes) = match zone {
+        [h @ .., b':', m1, m2] if h.len() == 2 => (h, [*m1, *m2]),
+        [h1, h2, m1, m2] => (&[*h1, *h2][..], [*m1, *m2]),
+        _ => return None,
+    };
+    let (hours, minutes) = (digits(hours)?, digits(&minutes)?);
+    (hours < 24 && minutes < 60).then_some(sign * (hours * 3600 + minutes * 60))
+}
+
+fn digits(text: &[u8]) -> Option<i64> {
+    text.iter().try_fold(0, |sum, digit| {
+        digit
+            .is_ascii_digit()
+            .then(|| sum * 10 + i64::from(digit - b'0'))
+    })
+}
+
+fn put2(text: &mut [u8; TEXT_LEN], at: usize, value: u32) {
+    const PAIRS: &[u8; 200] = b"0001020304050607080910111213141516171819\
+        2021222324252627282930313233343536373839\
+        4041424344454647484950515253545556575859\
+        6061626364656667686970717273747576777879\
+        8081828384858687888990919293949596979899";
+    let pair = (value % 100) as usize * 2;
+    text[at..at + 2].copy_from_slice(&PAIRS[pair..pair + 2]);
+}
+
+fn days_in_month(year: i64, month: i64) -> i64 {
+    match month {
+        4 | 6 | 9 | 11 => 30,
+        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
+        2 => 28,
+        _ => 31,
+    }
+}
+
+/// Days since 1970-01-01 of a date of the proleptic Gregorian calendar. Years start in March here, so that
+/// the leap day is the last one.
+fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let era = year.div_euclid(400);
+    let year_of_era = year.rem_euclid(400);
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
+}
+
+/// The inverse of [`days_from_civil`], for days whose year has four digits.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the range of `Timestamp` keeps all of these small and not negative"
+)]
+fn civil_from_days(days: i64) -> (u32, u32, u32) {
+    // Shifted by one era, so that all that follows is unsigned (and divides faster).
+    let days = (days + 719_468 + 146_097) as u32;
+    let era = days / 146_097;
+    let day_of_era = days % 146_097;
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 {
+        month_from_march + 3
+    } else {
+        month_from_march - 9
+    };
+    let year = year_of_era + era * 400 + u32::from(month <= 2) - 400;
+    (year, month, day)
+}
+
+#[cfg(test)]
+mod tests;
