@@ -1,0 +1,55 @@
+//! Keeps what workers leave behind: a directory each, with its metadata, result, conversation, tool outputs and
+//! `metrics.jsonl`, readable by other processes while the worker runs.
+//!
+//! ```
+//! use std::time::Duration;
+//! use artifact_store::{ArtifactStore, NewWorker, Status};
+//! use metrics_core::{CallTime, Clock, ToolCall};
+//!
+//! # let data_dir = tempfile::tempdir()?;
+//! # let data_dir = data_dir.path();
+//! let store = ArtifactStore::open(data_dir)?;
+//! let worker = store.create_worker(NewWorker::new("back up the database"))?;
+//! let time = CallTime::new(Clock::system().timestamp(), Duration::from_millis(98));
+//! worker.sink().record(&worker.id(), &ToolCall::new("ssh_exec", time).into());
+//! worker.write_result("Done.")?;
+//! let (events, _) = worker.finish_metrics(Duration::from_secs(2));
+//! worker.update(|it| it.status = Status::Success)?;
+//!
+//! assert_eq!((events.recorded, events.lost), (1, 0));
+//! let reader = store.worker(&worker.id())?;
+//! assert!(reader.read_file("metrics.jsonl", 0, 1000)?.text.contains(r#""tool":"ssh_exec""#));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Features: `tokio` adds `ArtifactStore::unblock`, which calls the blocking methods from async code. `flush` of a sink
+//! can be awaited or waited for without it.
+
+mod confined;
+mod data_dir;
+mod error;
+mod list;
+mod metadata;
+mod reader;
+mod run;
+mod search;
+mod store;
+mod whole_file;
+mod worker;
+mod worker_id;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+pub use crate::{
+    data_dir::{DATA_DIR_VARIABLE, IfMissing, data_dir},
+    error::StoreError,
+    list::{WorkerFilter, WorkerList},
+    metadata::{DEFAULT_OWNER, METADATA_FORMAT, Metadata, Status, StatusError},
+    reader::{FilePart, MAX_READ_BYTES, WorkerReader},
+    search::{Match, SearchOptions, SearchResult},
+    store::{ArtifactStore, NewWorker},
+    worker::{WorkerWriter, file_names},
+    writer::EventCounts,
+};

@@ -1,0 +1,210 @@
+//! The reading side of one worker's directory; works while its writer runs, in this process or another.
+
+use std::{
+    fs::File,
+    io::{self, BufReader, Read as _},
+    os::unix::fs::FileExt as _,
+    path::{Path, PathBuf},
+};
+
+use metrics_core::{EventReader, WorkerId};
+
+use crate::{
+    StoreError,
+    confined::{Dir, Refusal},
+    metadata::Metadata,
+    worker::file_names,
+};
+
+/// The most that one read of a file gives, in bytes.
+pub const MAX_READ_BYTES: usize = 1 << 20;
+/// A longer `metadata.json` was not written by us.
+const MAX_METADATA_BYTES: u64 = 64 << 20;
+
+/// One worker's directory, held open.
+#[derive(Debug)]
+pub struct WorkerReader {
+    worker_id: WorkerId,
+    path: PathBuf,
+    dir: Dir,
+}
+
+/// A part of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FilePart {
+    /// The text; bytes that are not UTF-8 are replaced.
+    pub text: String,
+    /// Where it begins, in bytes.
+    pub offset: u64,
+    /// Where the next part begins: behind the last byte of this one.
+    pub next_offset: u64,
+    /// The file's size, in bytes, when it was read.
+    pub total_bytes: u64,
+}
+
+impl FilePart {
+    /// Whether the file goes on behind this part.
+    pub fn is_cut(&self) -> bool {
+        self.next_offset < self.total_bytes
+    }
+}
+
+impl WorkerReader {
+    pub(crate) fn new(worker_id: WorkerId, path: PathBuf, dir: Dir) -> Self {
+        Self {
+            worker_id,
+            path,
+            dir,
+        }
+    }
+
+    /// The worker's id, as its directory is called.
+    pub fn id(&self) -> &WorkerId {
+        &self.worker_id
+    }
+
+    /// Its directory.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What `metadata.json` says.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] if it does not say what it should, and as [`open_file`](Self::open_file).
+    pub fn metadata(&self) -> Result<Metadata, StoreError> {
+        let damaged = |reason: String| StoreError::Damaged {
+            path: self.path.join(file_names::METADATA),
+            reason,
+        };
+        let file = self.open_file(file_names::METADATA)?;
+        let mut json = Vec::new();
+        file.take(MAX_METADATA_BYTES + 1)
+            .read_to_end(&mut json)
+            .map_err(StoreError::io("read", self.path.join(file_names::METADATA)))?;
+        if json.len() as u64 > MAX_METADATA_BYTES {
+            return Err(damaged(format!("longer than {MAX_METADATA_BYTES} bytes")));
+        }
+        let metadata: Metadata =
+            serde_json::from_slice(&json).map_err(|it| damaged(it.to_string()))?;
+        if metadata.worker_id != self.worker_id {
+            return Err(damaged(format!(
+                "it belongs to worker `{}`",
+                metadata.worker_id
+            )));
+        }
+        Ok(metadata)
+    }
+
+    /// A reader over `metrics.jsonl`.
+    ///
+    /// # Errors
+    /// As [`open_file`](Self::open_file).
+    pub fn events(&self) -> Result<EventReader<BufReader<File>>, StoreError> {
+        let file = self.open_file(file_names::METRICS)?;
+        Ok(EventReader::new(BufReader::with_capacity(64 << 10, file)))
+    }
+
+    /// The part of a file that begins at `offset`: at most `max_bytes` (and never more than 1 MiB), cut at a line end, or
+    /// inside a longer line at the end of a character.
+    ///
+    /// # Errors
+    /// As [`open_file`](Self::open_file).
+    pub fn read_file(
+        &self,
+        file: &str,
+        offset: u64,
+        max_bytes: usize,
+    ) -> Result<FilePart, StoreError> {
+        let opened = self.open_file(file)?;
+        let error = |it| StoreError::io("read", self.path.join(file))(it);
+        // One byte more than asked for shows whether the part ends where a line does.
+        let mut bytes = vec![0; max_bytes.clamp(1, MAX_READ_BYTES)];
+        let read = read_full(&opened, &mut bytes, offset).map_err(error)?;
+        let total_bytes = opened.metadata().map_err(error)?.len().max(offset);
+        bytes.truncate(read);
+        // A shrinking file ends where reading ended.
+        let total_bytes = if read == 0 { offset } else { total_bytes };
+        if offset + (read as u64) < total_bytes {
+            bytes.truncate(cut(&bytes));
+        }
+        Ok(FilePart {
+            next_offset: offset + bytes.len() as u64,
+            text: String::from_utf8(bytes)
+                .unwrap_or_else(|it| String::from_utf8_lossy(it.as_bytes()).into_owned()),
+            offset,
+            total_bytes,
+        })
+    }
+
+    /// The files of the worker, as relative paths, sorted.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn files(&self) -> Result<Vec<String>, StoreError> {
+        let error = || StoreError::io("list", &self.path);
+        let mut files = Vec::new();
+        for (name, is_dir) in self.dir.names().map_err(error())? {
+            if !is_dir {
+                files.push(name);
+            } else if let Ok(subdir) = self.dir.subdir(&name) {
+                let below = subdir.names().map_err(error())?;
+                files.extend(below.into_iter().map(|(it, _)| format!("{name}/{it}")));
+            }
+        }
+        files.sort_unstable();
+        Ok(files)
+    }
+
+    /// Opens a plain file by its path relative to the worker's directory.
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`] for a path that leads out of the directory (`..`, an absolute path, a symbolic link) or
+    /// to something that is not a plain file with one link; [`StoreError::FileNotFound`], naming the files there are;
+    /// [`StoreError::Io`].
+    pub fn open_file(&self, file: &str) -> Result<File, StoreError> {
+        self.dir.file(file).map_err(|refusal| match refusal {
+            Refusal::NotConfined(problem) => StoreError::Refused {
+                file: file.chars().take(200).collect(),
+                problem,
+            },
+            Refusal::NotFound => StoreError::FileNotFound {
+                worker_id: self.worker_id.clone(),
+                file: file.chars().take(200).collect(),
+                files: self.files().unwrap_or_default(),
+            },
+            Refusal::Io(source) => StoreError::Io {
+                action: "open",
+                path: self.path.join(file),
+                source,
+            },
+        })
+    }
+}
+
+/// Reads until `bytes` is full or the file ends.
+fn read_full(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
+    let mut read = 0;
+    while read < bytes.len() {
+        match file.read_at(&mut bytes[read..], offset + read as u64) {
+            Ok(0) => break,
+            Ok(n) => read += n,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(read)
+}
+
+/// Where to cut a part that is not the file's last: behind a line end, else behind a whole character.
+fn cut(bytes: &[u8]) -> usize {
+    if let Some(at) = memchr::memrchr(b'\n', bytes) {
+        return at + 1;
+    }
+    // A character has at most four bytes, so at most three of its beginning stand here.
+    let last = bytes.len().saturating_sub(4);
+    match std::str::from_utf8(&bytes[last..]) {
+        Err(error) if error.error_len().is_none() => last + error.valid_up_to(),
+        _ => bytes.len(),
+    }
+}

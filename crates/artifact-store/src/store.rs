@@ -1,0 +1,230 @@
+//! The store: a data directory full of workers.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use metrics_core::{Clock, TraceContext, WorkerId};
+use serde_json::Value;
+
+use crate::{
+    StoreError,
+    confined::{Dir, Refusal},
+    data_dir::{self, IfMissing, OWN_DIR},
+    metadata::{DEFAULT_OWNER, METADATA_FORMAT, Metadata, Status},
+    reader::WorkerReader,
+    run::{self, Run},
+    whole_file,
+    worker::WorkerWriter,
+    worker_id,
+    writer::{Budget, SystemDisk, Writer},
+};
+
+/// A data directory and the workers in it. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct ArtifactStore(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    data_dir: PathBuf,
+    clock: Clock,
+    run: Run,
+    writer: Arc<Writer>,
+}
+
+/// What a worker to be made is.
+#[derive(Debug, Clone)]
+pub struct NewWorker {
+    /// The whole task; its beginning names the worker.
+    pub task: String,
+    /// What it is started with, for `metadata.json`.
+    pub config: Value,
+    /// Whose it is.
+    pub owner: String,
+    /// Its place in a trace.
+    pub trace: TraceContext,
+    /// The worker that starts it.
+    pub parent_worker_id: Option<WorkerId>,
+    /// The supervisor's job that it carries out.
+    pub job_id: Option<u64>,
+    /// Which attempt at that job, from 1.
+    pub attempt: Option<u32>,
+}
+
+impl NewWorker {
+    /// A worker for `task` at the root of a trace of its own.
+    pub fn new(task: impl Into<String>) -> Self {
+        Self {
+            task: task.into(),
+            config: Value::Null,
+            owner: DEFAULT_OWNER.to_owned(),
+            trace: TraceContext::root(),
+            parent_worker_id: None,
+            job_id: None,
+            attempt: None,
+        }
+    }
+}
+
+impl ArtifactStore {
+    /// Opens the store in `data_dir`, which is made if it is missing.
+    ///
+    /// # Errors
+    /// [`StoreError::DataDir`] if it is no directory or cannot be written.
+    pub fn open(data_dir: impl Into<PathBuf>) -> Result<Self, StoreError> {
+        Self::open_with(data_dir, IfMissing::Create, Clock::system())
+    }
+
+    /// Opens the store in `data_dir`.
+    ///
+    /// # Errors
+    /// [`StoreError::DataDir`] if it is no directory, cannot be written, or is missing and must not be made.
+    pub fn open_with(
+        data_dir: impl Into<PathBuf>,
+        if_missing: IfMissing,
+        clock: Clock,
+    ) -> Result<Self, StoreError> {
+        let data_dir = data_dir.into();
+        data_dir::prepare(&data_dir, if_missing)?;
+        let writer = Writer::start(Arc::new(SystemDisk), Budget::of_process())
+            .map_err(StoreError::io("start the writer thread for", &data_dir))?;
+        Ok(Self(Arc::new(Inner {
+            run: Run::begin(&data_dir)?,
+            data_dir,
+            clock,
+            writer,
+        })))
+    }
+
+    /// The data directory.
+    pub fn data_dir(&self) -> &Path {
+        &self.0.data_dir
+    }
+
+    /// Where triscope keeps what belongs to no worker: the log, the job book.
+    pub fn own_dir(&self) -> PathBuf {
+        self.0.data_dir.join(OWN_DIR)
+    }
+
+    /// The run of this store in this process, as metadata and jobs name it.
+    pub fn run_id(&self) -> &str {
+        self.0.run.id()
+    }
+
+    /// The clock that stamps workers.
+    pub fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
+    /// Makes a worker: its directory, `metadata.json`, an empty `metrics.jsonl`.
+    ///
+    /// Safe across processes: the directory's creation claims the id.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] if the directory or its files cannot be made.
+    pub fn create_worker(&self, new: NewWorker) -> Result<WorkerWriter, StoreError> {
+        let now = self.0.clock.timestamp();
+        let (worker_id, dir) = self.claim_dir(|n| worker_id::worker_id(now, &new.task, n))?;
+        let metadata = Metadata {
+            worker_id,
+            task: new.task,
+            config: new.config,
+            status: Status::Created,
+            created_at: now,
+            started_at: None,
+            finished_at: None,
+            duration_ms: None,
+            duration_us: None,
+            error: None,
+            summary: None,
+            summary_meta: Value::Null,
+            owner: new.owner,
+            trace_id: Some(new.trace.trace_id),
+            span_id: Some(new.trace.span_id),
+            parent_worker_id: new.parent_worker_id,
+            parent_span_id: new.trace.parent_span_id,
+            job_id: new.job_id,
+            attempt: new.attempt,
+            run: Some(self.run_id().to_owned()),
+            host: run::host(),
+            boot_id: run::boot_id(),
+            events: None,
+            events_lost: None,
+            format: METADATA_FORMAT,
+            extra: serde_json::Map::new(),
+        };
+        WorkerWriter::create(dir, metadata, &self.0.writer)
+    }
+
+    /// The worker `worker_id`, for reading.
+    ///
+    /// # Errors
+    /// [`StoreError::WorkerNotFound`] if there is none, also for an id that could not be a directory's name.
+    pub fn worker(&self, worker_id: &WorkerId) -> Result<WorkerReader, StoreError> {
+        let not_found = || StoreError::WorkerNotFound {
+            worker_id: worker_id.clone(),
+            data_dir: self.0.data_dir.clone(),
+        };
+        if worker_id.as_str().starts_with('.') {
+            return Err(not_found());
+        }
+        let dir = self.dir()?.subdir(worker_id.as_str());
+        match dir {
+            Ok(dir) => Ok(WorkerReader::new(
+                worker_id.clone(),
+                self.0.data_dir.join(worker_id.as_str()),
+                dir,
+            )),
+            Err(Refusal::Io(source)) => Err(StoreError::Io {
+                action: "open",
+                path: self.0.data_dir.join(worker_id.as_str()),
+                source,
+            }),
+            Err(Refusal::NotFound | Refusal::NotConfined(_)) => Err(not_found()),
+        }
+    }
+
+    /// Calls `body` where blocking is allowed, for use from async code.
+    ///
+    /// # Errors
+    /// As `body`; [`StoreError::Io`] if it panicked or the runtime shuts down.
+    #[cfg(feature = "tokio")]
+    pub async fn unblock<T: Send + 'static>(
+        &self,
+        body: impl FnOnce(&Self) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let store = self.clone();
+        let joined = tokio::task::spawn_blocking(move || body(&store)).await;
+        joined.unwrap_or_else(|error| {
+            Err(StoreError::io("work in", self.data_dir())(
+                std::io::Error::other(error),
+            ))
+        })
+    }
+
+    pub(crate) fn dir(&self) -> Result<Dir, StoreError> {
+        Dir::open(&self.0.data_dir).map_err(|refusal| StoreError::DataDir {
+            path: self.0.data_dir.clone(),
+            problem: match refusal {
+                Refusal::NotFound => "is gone".to_owned(),
+                Refusal::NotConfined(problem) => problem.to_owned(),
+                Refusal::Io(error) => format!("cannot be opened: {error}"),
+            },
+        })
+    }
+
+    fn claim_dir(&self, id: impl Fn(u32) -> WorkerId) -> Result<(WorkerId, PathBuf), StoreError> {
+        for n in 1.. {
+            let worker_id = id(n);
+            let dir = self.0.data_dir.join(worker_id.as_str());
+            match whole_file::create_private_dir(&dir) {
+                Ok(()) => return Ok((worker_id, dir)),
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && n < u32::MAX => {
+                }
+                Err(error) => return Err(StoreError::io("create", dir)(error)),
+            }
+        }
+        unreachable!("the last number returns")
+    }
+}

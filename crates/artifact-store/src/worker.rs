@@ -1,0 +1,190 @@
+//! The writing side of one worker's directory.
+
+use std::{
+    fs::OpenOptions,
+    io::Write as _,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use metrics_core::{EventSink, WorkerId};
+use serde::Serialize;
+
+use crate::{
+    StoreError,
+    metadata::Metadata,
+    whole_file::{create_private_dir, private, write_whole},
+    writer::{EventCounts, MetricsFile, Writer},
+};
+
+/// The file names in a worker's directory.
+pub mod file_names {
+    /// What the worker is and how it went.
+    pub const METADATA: &str = "metadata.json";
+    /// The canonical result.
+    pub const RESULT: &str = "result.txt";
+    /// The conversation, one message a line.
+    pub const THREAD: &str = "thread.jsonl";
+    /// Tier 2, one event a line.
+    pub const METRICS: &str = "metrics.jsonl";
+    /// The tools' whole outputs, a file each.
+    pub const TOOL_CALLS: &str = "tool_calls";
+}
+
+/// The one writer of a worker's directory. Dropping it waits for its events, 2 s at most.
+#[derive(Debug)]
+pub struct WorkerWriter {
+    dir: PathBuf,
+    metadata: Mutex<Metadata>,
+    metrics: Arc<MetricsFile>,
+}
+
+impl WorkerWriter {
+    pub(crate) fn create(
+        dir: PathBuf,
+        metadata: Metadata,
+        writer: &Arc<Writer>,
+    ) -> Result<Self, StoreError> {
+        let metrics_path = dir.join(file_names::METRICS);
+        private(OpenOptions::new().write(true).create_new(true))
+            .open(&metrics_path)
+            .map_err(StoreError::io("create", &metrics_path))?;
+        let metrics =
+            MetricsFile::new(metadata.worker_id.clone(), metrics_path, Arc::clone(writer));
+        let worker = Self {
+            dir,
+            metadata: Mutex::new(metadata),
+            metrics,
+        };
+        worker.update(|_| ())?;
+        Ok(worker)
+    }
+
+    /// The worker's id.
+    pub fn id(&self) -> WorkerId {
+        self.lock().worker_id.clone()
+    }
+
+    /// Its directory.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The sink behind its `metrics.jsonl`.
+    pub fn sink(&self) -> Arc<dyn EventSink> {
+        Arc::clone(&self.metrics) as Arc<dyn EventSink>
+    }
+
+    /// How many events its sink has taken and lost so far.
+    pub fn event_counts(&self) -> EventCounts {
+        self.metrics.counts()
+    }
+
+    /// Waits up to `timeout` until all recorded events are in `metrics.jsonl`; what is not there by then is lost. Gives
+    /// the counts and, where events were lost, why.
+    pub fn finish_metrics(&self, timeout: Duration) -> (EventCounts, Option<String>) {
+        self.metrics.close(timeout)
+    }
+
+    /// What `metadata.json` says.
+    pub fn metadata(&self) -> Metadata {
+        self.lock().clone()
+    }
+
+    /// Changes `metadata.json`: the whole file is written aside and renamed.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`]; the change is kept in memory and written with the next one.
+    pub fn update(&self, change: impl FnOnce(&mut Metadata)) -> Result<(), StoreError> {
+        let path = self.dir.join(file_names::METADATA);
+        let mut metadata = self.lock();
+        change(&mut metadata);
+        let mut json = serde_json::to_vec_pretty(&*metadata).map_err(|it| StoreError::Damaged {
+            path: path.clone(),
+            reason: it.to_string(),
+        })?;
+        json.push(b'\n');
+        write_whole(&path, &json).map_err(StoreError::io("write", path))
+    }
+
+    /// Writes `result.txt`.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn write_result(&self, result: &str) -> Result<(), StoreError> {
+        let path = self.dir.join(file_names::RESULT);
+        write_whole(&path, result.as_bytes()).map_err(StoreError::io("write", path))
+    }
+
+    /// Appends one message to `thread.jsonl`.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`]; [`StoreError::Damaged`] if `message` cannot be written as JSON.
+    pub fn append_message(&self, message: &impl Serialize) -> Result<(), StoreError> {
+        let path = self.dir.join(file_names::THREAD);
+        let mut line = serde_json::to_vec(message).map_err(|it| StoreError::Damaged {
+            path: path.clone(),
+            reason: it.to_string(),
+        })?;
+        line.push(b'\n');
+        private(OpenOptions::new().append(true).create(true))
+            .open(&path)
+            .and_then(|mut file| file.write_all(&line))
+            .map_err(StoreError::io("append to", path))
+    }
+
+    /// Keeps a tool's whole output as `tool_calls/001_ssh_exec.txt`; `number` counts the worker's tool calls from 1.
+    /// Gives the path relative to the worker's directory.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn save_tool_output(
+        &self,
+        number: usize,
+        tool: &str,
+        output: &str,
+    ) -> Result<String, StoreError> {
+        let dir = self.dir.join(file_names::TOOL_CALLS);
+        match create_private_dir(&dir) {
+            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+                return Err(StoreError::io("create", dir)(error));
+            }
+            _ => {}
+        }
+        let name = format!("{number:03}_{}.txt", plain_name(tool));
+        let path = dir.join(&name);
+        write_whole(&path, output.as_bytes()).map_err(StoreError::io("write", path))?;
+        Ok(format!("{}/{name}", file_names::TOOL_CALLS))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Metadata> {
+        self.metadata.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for WorkerWriter {
+    fn drop(&mut self) {
+        self.metrics.close(Duration::from_secs(2));
+    }
+}
+
+/// A tool's name as a part of a file name.
+fn plain_name(tool: &str) -> String {
+    let plain: String = tool
+        .chars()
+        .map(|it| {
+            if it.is_ascii_alphanumeric() || it == '-' {
+                it
+            } else {
+                '_'
+            }
+        })
+        .take(60)
+        .collect();
+    if plain.is_empty() {
+        "tool".to_owned()
+    } else {
+        plain
+    }
+}

@@ -1,0 +1,1 @@
+//! The writer on a disk that misbehaves.
