@@ -1,0 +1,128 @@
+//! What an agent is to the runner: something that works on a task and says what it does.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use artifact_store::WorkerWriter;
+use async_trait::async_trait;
+
+use crate::{
+    lifecycle::{Lifecycle, WorkerEvent},
+    model::{Message, ModelError},
+    tool::ToolError,
+};
+
+/// Something that works on a task. Agents implement this; [`WorkerRunner`](crate::WorkerRunner) calls it.
+///
+/// # Contract
+/// - It runs inside the worker's scope: whatever it records with `metrics-collector` belongs to the worker.
+/// - It hands every message of its conversation to [`AgentContext::say`]; the result is taken from there.
+/// - Dropping the future stops it (a timeout or a cancelled worker does so).
+#[async_trait]
+pub trait Agent: Send + Sync + 'static {
+    /// The model it asks, for the worker's metadata; `None` if it asks none or several.
+    fn model(&self) -> Option<&str> {
+        None
+    }
+
+    /// Works on `task` until it is done.
+    async fn run(&self, task: &str, context: &AgentContext) -> Result<(), AgentError>;
+}
+
+/// Why an agent gave up.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AgentError {
+    /// The model did not answer.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// A tool failed in a way that no other arguments can mend.
+    #[error("tool `{tool}` cannot be used: {error}")]
+    Tool {
+        /// The tool.
+        tool: String,
+        /// What it said.
+        error: ToolError,
+    },
+    /// It took more turns than it may.
+    #[error("no answer within {0} model turns; raise the limit or make the task smaller")]
+    TooManySteps(usize),
+    /// Any other reason.
+    #[error("{0}")]
+    Other(String),
+}
+
+/// An agent's way to its worker's artifacts.
+#[derive(Debug, Clone)]
+pub struct AgentContext(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    worker: Arc<WorkerWriter>,
+    lifecycle: Lifecycle,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    messages: Vec<Message>,
+    tool_calls: usize,
+    /// Artifacts that could not be written: no reason for a worker to fail, but for somebody to look.
+    problems: Vec<String>,
+}
+
+impl AgentContext {
+    pub(crate) fn new(worker: Arc<WorkerWriter>, lifecycle: Lifecycle) -> Self {
+        Self(Arc::new(Inner {
+            worker,
+            lifecycle,
+            state: Mutex::default(),
+        }))
+    }
+
+    /// Adds a message to the conversation and to `thread.jsonl`.
+    pub fn say(&self, message: Message) {
+        let written = self.0.worker.append_message(&message);
+        let mut state = self.lock();
+        state.messages.push(message);
+        state.note(written);
+    }
+
+    /// The conversation so far.
+    pub fn messages(&self) -> Vec<Message> {
+        self.lock().messages.clone()
+    }
+
+    /// Keeps a tool's whole output as an artifact.
+    pub fn save_tool_output(&self, tool: &str, output: &str) {
+        let number = {
+            let mut state = self.lock();
+            state.tool_calls += 1;
+            state.tool_calls
+        };
+        let saved = self.0.worker.save_tool_output(number, tool, output);
+        self.lock().note(saved.map(|_path| ()));
+    }
+
+    pub(crate) fn send(&self, event: impl FnOnce() -> WorkerEvent) {
+        self.0.lifecycle.send(event);
+    }
+
+    pub(crate) fn problems(&self) -> Vec<String> {
+        self.lock().problems.clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn note(&mut self, written: Result<(), artifact_store::StoreError>) {
+        const KEPT: usize = 10;
+        if let Err(error) = written
+            && self.problems.len() < KEPT
+        {
+            self.problems.push(error.to_string());
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! The ReAct loop: ask the model, run the tools it asks for, until it answers.
+
+use std::{
+    any::Any,
+    fmt,
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+use futures_util::{FutureExt as _, future::join_all};
+use metrics_collector::{llm_call, tool_call};
+use metrics_core::{ErrorText, LlmCall, Phase};
+use serde_json::Value;
+
+use crate::{
+    agent::{Agent, AgentContext, AgentError},
+    lifecycle::WorkerEvent,
+    model::{ChatModel, ChatReply, ChatRequest, Message, Role, ToolRequest},
+    tool::{Tool, ToolDefinition, ToolError},
+};
+
+/// Turns of a model before the loop gives up, unless told otherwise.
+const MAX_STEPS: usize = 50;
+
+/// An agent made of a model and tools.
+pub struct ReactAgent {
+    model: Arc<dyn ChatModel>,
+    tools: Vec<Arc<dyn Tool>>,
+    definitions: Vec<ToolDefinition>,
+    system_prompt: Option<String>,
+    max_steps: usize,
+}
+
+impl ReactAgent {
+    /// An agent that asks `model` and lets it use `tools`.
+    pub fn new(model: Arc<dyn ChatModel>, tools: Vec<Arc<dyn Tool>>) -> Self {
+        Self {
+            definitions: tools.iter().map(|it| it.definition().clone()).collect(),
+            model,
+            tools,
+            system_prompt: None,
+            max_steps: MAX_STEPS,
+        }
+    }
+
+    /// Puts `prompt` before the task.
+    #[must_use]
+    pub fn system_prompt(mut self, prompt: impl Into<String>) -> Self {
+        self.system_prompt = Some(prompt.into());
+        self
+    }
+
+    /// Gives up after so many turns of the model; 50 unless told otherwise.
+    #[must_use]
+    pub fn max_steps(mut self, steps: usize) -> Self {
+        self.max_steps = steps;
+        self
+    }
+
+    async fn ask(&self, messages: &[Message], first: bool) -> Result<ChatReply, AgentError> {
+        let request = ChatRequest {
+            messages,
+            tools: &self.definitions,
+        };
+        let phase = if first {
+            Phase::INITIAL
+        } else {
+            Phase::TOOL_DECISION
+        };
+        let reply = llm_call(self.model.name(), phase, self.model.chat(request))
+            .report(|reply: &ChatReply, call| {
+                reply.describe(call);
+                // Only the reply tells whether a later turn was the last one.
+                if !first && reply.message.tool_calls.is_empty() {
+                    call.phase = Phase::SYNTHESIS;
+                }
+            })
+            .await?;
+        Ok(reply)
+    }
+
+    /// Runs one tool call and gives its output as the model shall read it.
+    async fn call_tool(
+        &self,
+        request: &ToolRequest,
+        context: &AgentContext,
+    ) -> Result<String, AgentError> {
+        let (tool, tool_call_id) = (&request.name, &request.id);
+        context.send(|| WorkerEvent::ToolStarted {
+            tool: tool.clone(),
+            tool_call_id: tool_call_id.clone(),
+        });
+        let started = Instant::now();
+        let result = tool_call(&**tool, self.invoke(request))
+            .tool_call_id(&**tool_call_id)
+            .await;
+        let duration = started.elapsed();
+        report(request, &result, duration, context);
+        match result {
+            Ok(output) => Ok(output),
+            Err(CallFailure::Tool(error)) if error.is_critical() => Err(AgentError::Tool {
+                tool: tool.clone(),
+                error,
+            }),
+            Err(failure) => Ok(format!("Error: {}", failure.in_full())),
+        }
+    }
+
+    async fn invoke(&self, request: &ToolRequest) -> Result<String, CallFailure> {
+        let found = self
+            .tools
+            .iter()
+            .find(|it| it.definition().name == request.name);
+        let Some(tool) = found else {
+            let known: Vec<_> = self.definitions.iter().map(|it| &*it.name).collect();
+            return Err(CallFailure::Tool(ToolError::BadArguments(format!(
+                "there is no tool `{}`; use one of {}",
+                request.name,
+                known.join(", ")
+            ))));
+        };
+        let arguments = parse_arguments(&request.arguments).map_err(CallFailure::Tool)?;
+        // Async blocks run nothing before they are polled, so that a panic in `call` itself is caught too.
+        AssertUnwindSafe(async { tool.call(arguments).await })
+            .catch_unwind()
+            .await
+            .map_err(|panic| CallFailure::Panicked(panic_text(&*panic)))?
+            .map_err(CallFailure::Tool)
+    }
+}
+
+#[async_trait]
+impl Agent for ReactAgent {
+    fn model(&self) -> Option<&str> {
+        Some(self.model.name())
+    }
+
+    async fn run(&self, task: &str, context: &AgentContext) -> Result<(), AgentError> {
+        if let Some(prompt) = &self.system_prompt {
+            context.say(Message::text(Role::System, prompt));
+        }
+        context.say(Message::text(Role::User, task));
+        for step in 0..self.max_steps {
+            let reply = self.ask(&context.messages(), step == 0).await?;
+            let requests = reply.message.tool_calls.clone();
+            context.say(reply.message);
+            if requests.is_empty() {
+                return Ok(());
+            }
+            // One turn's calls run side by side; their outputs stand in the order of the requests.
+            let outputs = join_all(requests.iter().map(|it| self.call_tool(it, context))).await;
+            let mut critical = None;
+            for (request, output) in requests.iter().zip(outputs) {
+                let output = output.unwrap_or_else(|error| {
+                    let text = format!("Error: {error}");
+                    critical.get_or_insert(error);
+                    text
+                });
+                context.say(Message::tool_output(&request.id, output));
+            }
+            if let Some(error) = critical {
+                return Err(error);
+            }
+        }
+        Err(AgentError::TooManySteps(self.max_steps))
+    }
+}
+
+impl fmt::Debug for ReactAgent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReactAgent")
+            .field("model", &self.model.name())
+            .field("tools", &self.definitions)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Keeps a call's output, and tells whoever listens.
+fn report(
+    request: &ToolRequest,
+    result: &Result<String, CallFailure>,
+    duration: Duration,
+    context: &AgentContext,
+) {
+    let (tool, tool_call_id) = (request.name.clone(), request.id.clone());
+    match result {
+        Ok(output) => {
+            context.save_tool_output(&tool, output);
+            context.send(|| WorkerEvent::ToolCompleted {
+                tool,
+                tool_call_id,
+                duration,
+            });
+        }
+        Err(failure) => {
+            let error = failure.in_full();
+            context.save_tool_output(&tool, &format!("Error: {error}"));
+            context.send(|| WorkerEvent::ToolFailed {
+                tool,
+                tool_call_id,
+                duration,
+                error,
+            });
+        }
+    }
+}
+
+impl ChatReply {
+    /// Copies what the provider reported into an event.
+    pub(crate) fn describe(&self, call: &mut LlmCall<'_>) {
+        call.usage = self.usage;
+        call.ttft_ms = self.ttft.and_then(|it| u64::try_from(it.as_millis()).ok());
+        call.provider = self.provider.clone().map(Into::into);
+    }
+}
+
+/// A model that takes no arguments may write none at all.
+fn parse_arguments(text: &str) -> Result<Value, ToolError> {
+    if text.trim().is_empty() {
+        return Ok(Value::Object(serde_json::Map::new()));
+    }
+    serde_json::from_str(text).map_err(|error| {
+        ToolError::BadArguments(format!("the arguments are not valid JSON: {error}"))
+    })
+}
+
+/// Why a tool call failed; as an event says it, a panic is just that.
+enum CallFailure {
+    Tool(ToolError),
+    Panicked(String),
+}
+
+impl CallFailure {
+    fn in_full(&self) -> String {
+        match self {
+            Self::Tool(error) => error.to_string(),
+            Self::Panicked(message) => format!("the tool panicked: {message}"),
+        }
+    }
+}
+
+impl fmt::Display for CallFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tool(error) => error.fmt(f),
+            Self::Panicked(_) => ErrorText::PANICKED.fmt(f),
+        }
+    }
+}
+
+/// What a panic said.
+pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("no message").to_owned()
+}

@@ -1,0 +1,1 @@
+//! Workers as their users see them.
