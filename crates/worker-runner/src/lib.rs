@@ -54,6 +54,6 @@ pub use crate::{
     model::{ChatModel, ChatReply, ChatRequest, Message, ModelError, Role, ToolRequest},
     react::ReactAgent,
     result::NO_RESULT,
-    runner::{DEFAULT_TIMEOUT, RunOptions, WorkerReport, WorkerRunner},
+    runner::{DEFAULT_TIMEOUT, EVENTS_LOST_REASON, RunOptions, WorkerReport, WorkerRunner},
     tool::{Tool, ToolDefinition, ToolError},
 };

@@ -17,6 +17,9 @@ use crate::{
     result::{extract_result, summary_of},
 };
 
+/// The key in `metadata.json` that says why events were lost, beside `events_lost`.
+pub const EVENTS_LOST_REASON: &str = "events_lost_reason";
+
 /// How long a worker may run unless told otherwise.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_mins(5);
 /// How long a summary may take.
@@ -400,9 +403,13 @@ impl Running {
         flush_timeout: Duration,
         change: impl FnOnce(&mut artifact_store::Metadata),
     ) -> Result<(), StoreError> {
-        let (counts, _) = self.worker.finish_metrics(flush_timeout);
+        let (counts, reason) = self.worker.finish_metrics(flush_timeout);
         self.worker.update(|it| {
             change(it);
+            if let Some(reason) = reason.filter(|_| counts.lost > 0) {
+                it.extra
+                    .insert(EVENTS_LOST_REASON.to_owned(), Value::String(reason));
+            }
             it.events = Some(counts.recorded);
             it.events_lost = Some(counts.lost);
         })

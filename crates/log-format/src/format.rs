@@ -1,0 +1,133 @@
+//! One `tracing` event as one line.
+//!
+//! The rules of the line stand in the crate docs. Nothing here does I/O.
+
+mod line;
+#[cfg(test)]
+mod tests;
+
+use std::cell::Cell;
+use std::fmt::{self, Write as _};
+use std::sync::Arc;
+
+use tracing::{Event, Level, Metadata};
+
+use crate::escape::{is_spaceless_key, push_key, push_message, push_value};
+use crate::format::line::Line;
+use crate::stamp;
+
+/// The target of triscope's own events; only there are `end_unix_us` and `event` special.
+pub const TELEMETRY_TARGET: &str = "triscope::telemetry";
+
+/// The target of this crate's own lines, such as `events_dropped`.
+pub(crate) const OWN_TARGET: &str = "log_format";
+
+/// Buffers above this size are not kept for the next event, in bytes.
+const KEEP_CAPACITY: usize = 64 * 1024;
+
+/// Writes the worker id of the current scope and answers whether there is one.
+type WorkerIdHook = dyn Fn(&mut String) -> Result<bool, fmt::Error> + Send + Sync;
+
+/// How an event becomes a line; shared by [`LogLayer`](crate::LogLayer) and, with the feature
+/// `fmt`, usable as `tracing_subscriber::fmt::layer().event_format(LogFormat::new())`.
+#[derive(Clone, Default)]
+pub struct LogFormat {
+    worker_id: Option<Arc<WorkerIdHook>>,
+}
+
+impl LogFormat {
+    /// A format that knows no scopes.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Asks `hook` for the current worker on every foreign event that names none itself.
+    ///
+    /// The hook runs on the thread of the event; if it panics, the line has no `worker_id=`.
+    #[must_use]
+    pub fn with_worker_id<D: fmt::Display>(
+        mut self,
+        hook: impl Fn() -> Option<D> + Send + Sync + 'static,
+    ) -> Self {
+        self.worker_id = Some(Arc::new(move |out| match hook() {
+            Some(worker_id) => write!(out, "{worker_id}").map(|()| true),
+            None => Ok(false),
+        }));
+        self
+    }
+
+    /// Appends `event` to `out` as one line, with its `\n`.
+    ///
+    /// Allocates nothing but what `out` needs to grow, unless a value's own `Debug` does.
+    pub fn write_event(&self, event: &Event<'_>, out: &mut Vec<u8>) {
+        thread_local!(static TEXT: Cell<String> = const { Cell::new(String::new()) });
+        // Taken, not borrowed: a `Debug` that emits an event comes here again.
+        let mut text = TEXT.try_with(Cell::take).unwrap_or_default();
+        let metadata = event.metadata();
+        let mut line = Line::begin(out, &mut text, Origin::of(metadata), *metadata.level());
+        event.record(&mut line);
+        line.finish(metadata.target(), self.worker_id.as_deref());
+        if text.capacity() <= KEEP_CAPACITY {
+            // Fails only while the thread ends; then there is nothing to keep.
+            let _ = TEXT.try_with(|it| it.set(text));
+        }
+    }
+
+    /// Formats `event` into this thread's buffer and lends it to `take`.
+    pub(crate) fn with_line<R>(&self, event: &Event<'_>, take: impl FnOnce(&[u8]) -> R) -> R {
+        thread_local!(static LINE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) });
+        let mut line = LINE.try_with(Cell::take).unwrap_or_default();
+        line.clear();
+        self.write_event(event, &mut line);
+        let res = take(&line);
+        if line.capacity() <= KEEP_CAPACITY {
+            let _ = LINE.try_with(|it| it.set(line));
+        }
+        res
+    }
+}
+
+impl fmt::Debug for LogFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LogFormat")
+            .field("worker_id", &self.worker_id.is_some())
+            .finish()
+    }
+}
+
+/// A line this crate writes itself, in the shape of a foreign event.
+pub(crate) fn push_notice(out: &mut Vec<u8>, message: &str, fields: &[(&str, &str)]) {
+    out.extend_from_slice(&stamp::stamp(stamp::now_seconds()));
+    out.push(b' ');
+    out.extend_from_slice(Level::WARN.as_str().as_bytes());
+    out.push(b' ');
+    push_message(out, message);
+    for (key, value) in fields.iter().copied().chain([("target", OWN_TARGET)]) {
+        out.push(b' ');
+        push_key(out, key);
+        out.push(b'=');
+        push_value(out, is_spaceless_key(key.as_bytes()), value);
+    }
+    out.push(b'\n');
+}
+
+/// Who made an event: this decides which of its fields are special.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// `triscope::telemetry`: `end_unix_us` is the stamp, `event` goes last, no `target=`.
+    Telemetry,
+    /// A record of the `log` crate through `tracing-log`, which keeps its target in a field.
+    LogCrate,
+    /// Any other event: fields in place, `target=` last.
+    Foreign,
+}
+
+impl Origin {
+    fn of(metadata: &Metadata<'_>) -> Self {
+        match metadata.target() {
+            TELEMETRY_TARGET => Self::Telemetry,
+            "log" if metadata.name() == "log record" => Self::LogCrate,
+            _ => Self::Foreign,
+        }
+    }
+}

@@ -1,0 +1,365 @@
+//! The supervisor: writes jobs down, runs them as workers side by side, knows what each is doing.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use artifact_store::{ArtifactStore, Status, StoreError};
+use metrics_collector::{InFlightCall, MetricsCollector};
+use metrics_core::WorkerId;
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio_util::task::TaskTracker;
+use worker_runner::{CancellationToken, RunOptions, WorkerEvent};
+
+use crate::{
+    FinalStatus, Job, JobBook, JobBookError, JobId, NewJob, RunId, RunnerSource, UnknownModel,
+};
+
+/// Workers that run at once in one process, unless told otherwise.
+pub const DEFAULT_CONCURRENCY: usize = 8;
+
+/// Runs jobs as workers and answers for them. Cheap to clone.
+#[derive(Clone)]
+pub struct Supervisor(Arc<Inner>);
+
+struct Inner {
+    store: ArtifactStore,
+    book: JobBook,
+    run: RunId,
+    runners: Box<dyn RunnerSource>,
+    permits: Arc<Semaphore>,
+    /// Ends all workers and starts no more.
+    stop: CancellationToken,
+    tasks: TaskTracker,
+    running: Mutex<HashMap<JobId, RunningJob>>,
+    /// Counts jobs that ended, for whoever waits for one.
+    ended: watch::Sender<u64>,
+}
+
+/// A job that this process runs.
+#[derive(Debug, Clone)]
+struct RunningJob {
+    cancel: CancellationToken,
+    /// From the worker's start on.
+    collector: Option<MetricsCollector>,
+}
+
+/// What a worker of this process is doing right now.
+#[derive(Debug, Clone)]
+pub struct Activity {
+    /// The worker.
+    pub worker_id: WorkerId,
+    /// How long it has been running.
+    pub elapsed: Duration,
+    /// The calls in flight, the oldest first.
+    pub in_flight: Vec<InFlightCall>,
+}
+
+/// Why a supervisor could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SupervisorError {
+    /// The job book does not work.
+    #[error(transparent)]
+    Book(#[from] JobBookError),
+    /// The store does not work.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Nothing can ask this model.
+    #[error(transparent)]
+    UnknownModel(#[from] UnknownModel),
+    /// The supervisor takes no more jobs.
+    #[error("the supervisor is shutting down; spawn the worker in another process")]
+    ShuttingDown,
+    /// The thread that was to do it is gone.
+    #[error("the work was broken off: {0}")]
+    BrokenOff(String),
+}
+
+/// What came of a request to cancel a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cancelled {
+    /// It had not started and never will.
+    BeforeStart,
+    /// Its worker was told to stop.
+    Asked,
+    /// Another process runs it; it was asked in the job book, which not every process reads.
+    InAnotherProcess,
+    /// It had ended already.
+    AlreadyEnded,
+}
+
+impl Supervisor {
+    /// A supervisor over `store`, with the job book in the store's own directory.
+    ///
+    /// A new book continues above the highest number in any worker's metadata. Opening it runs nothing.
+    ///
+    /// # Errors
+    /// [`SupervisorError::Book`] if the book cannot be opened; [`SupervisorError::Store`].
+    pub fn open(
+        store: ArtifactStore,
+        runners: impl RunnerSource,
+        concurrency: usize,
+    ) -> Result<Self, SupervisorError> {
+        let path = store.own_dir().join("jobs.sqlite");
+        let is_new = !path.exists();
+        let book = JobBook::open(&path)?;
+        if is_new {
+            let workers = store
+                .list(&artifact_store::WorkerFilter::default())?
+                .workers;
+            let highest = workers.iter().filter_map(|it| it.job_id).max();
+            if let Some(highest) = highest.and_then(|it| JobId::try_from(it).ok()) {
+                book.continue_above(highest)?;
+            }
+        }
+        Ok(Self(Arc::new(Inner {
+            run: store.run_id().into(),
+            store,
+            book,
+            runners: Box::new(runners),
+            permits: Arc::new(Semaphore::new(concurrency.max(1))),
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            running: Mutex::default(),
+            ended: watch::Sender::new(0),
+        })))
+    }
+
+    /// The store.
+    pub fn store(&self) -> &ArtifactStore {
+        &self.0.store
+    }
+
+    /// Writes a job down and runs it here as soon as there is room; returns once it is on disk.
+    ///
+    /// # Errors
+    /// [`SupervisorError::UnknownModel`] before anything is written; else [`SupervisorError::Book`].
+    pub async fn spawn(&self, job: NewJob) -> Result<JobId, SupervisorError> {
+        self.0.runners.runner(job.model.as_deref())?;
+        if self.0.stop.is_cancelled() {
+            return Err(SupervisorError::ShuttingDown);
+        }
+        let id = self
+            .unblock(move |it| Ok(it.book.add(&job, it.run, it.store.clock().timestamp())?))
+            .await?;
+        let this = self.clone();
+        // A worker started inside a scope is that worker's child in the trace.
+        self.0
+            .tasks
+            .spawn(metrics_collector::InScope::in_current_scope(async move {
+                this.run_next().await;
+            }));
+        Ok(id)
+    }
+
+    /// Waits until the job has ended, `timeout` at most; whether it has.
+    ///
+    /// # Errors
+    /// [`SupervisorError::Book`].
+    pub async fn wait(&self, id: JobId, timeout: Duration) -> Result<bool, SupervisorError> {
+        /// A job of another process ends without a word to us.
+        const LOOK_AGAIN: Duration = Duration::from_millis(200);
+        let deadline = tokio::time::Instant::now().checked_add(timeout);
+        let mut ended = self.0.ended.subscribe();
+        loop {
+            ended.mark_unchanged();
+            let job = self.unblock(move |it| Ok(it.book.get(id, None)?)).await?;
+            if job.is_none_or(|it| it.status.is_final()) {
+                return Ok(true);
+            }
+            let left = deadline.map(|it| it.saturating_duration_since(tokio::time::Instant::now()));
+            if left.is_some_and(|it| it.is_zero()) {
+                return Ok(false);
+            }
+            let pause = left.map_or(LOOK_AGAIN, |it| it.min(LOOK_AGAIN));
+            let _ = tokio::time::timeout(pause, ended.changed()).await;
+        }
+    }
+
+    /// Stops a job, wherever it stands.
+    ///
+    /// # Errors
+    /// [`SupervisorError::Book`].
+    pub async fn cancel(&self, id: JobId) -> Result<Cancelled, SupervisorError> {
+        let now = self.0.store.clock().timestamp();
+        if self
+            .unblock(move |it| Ok(it.book.cancel_queued(id, now)?))
+            .await?
+        {
+            self.0.ended.send_modify(|it| *it += 1);
+            return Ok(Cancelled::BeforeStart);
+        }
+        if let Some(running) = self.0.running().get(&id) {
+            running.cancel.cancel();
+            return Ok(Cancelled::Asked);
+        }
+        if self
+            .unblock(move |it| Ok(it.book.request_cancel(id)?))
+            .await?
+        {
+            return Ok(Cancelled::InAnotherProcess);
+        }
+        Ok(Cancelled::AlreadyEnded)
+    }
+
+    /// What the job's worker is doing right now; `None` if this process does not run it.
+    pub fn activity(&self, id: JobId) -> Option<Activity> {
+        let running = self.0.running();
+        let collector = running.get(&id)?.collector.as_ref()?;
+        Some(Activity {
+            worker_id: collector.worker_id().clone(),
+            elapsed: collector.elapsed(),
+            in_flight: collector.in_flight(),
+        })
+    }
+
+    /// Stops all workers of this process, cancels its queued jobs, and waits until their ends are on disk.
+    pub async fn shut_down(&self) {
+        self.0.stop.cancel();
+        self.0.tasks.close();
+        self.0.tasks.wait().await;
+    }
+
+    /// Calls `body` where blocking is allowed.
+    pub(crate) async fn unblock<T: Send + 'static>(
+        &self,
+        body: impl FnOnce(&View<'_>) -> Result<T, SupervisorError> + Send + 'static,
+    ) -> Result<T, SupervisorError> {
+        let this = self.clone();
+        let joined = tokio::task::spawn_blocking(move || {
+            body(&View {
+                store: &this.0.store,
+                book: &this.0.book,
+                run: &this.0.run,
+            })
+        });
+        let joined = joined.await;
+        joined.unwrap_or_else(|it| Err(SupervisorError::BrokenOff(it.to_string())))
+    }
+
+    /// Runs the oldest queued job of this process, once there is room.
+    async fn run_next(&self) {
+        // Nobody closes the semaphore.
+        let Ok(_permit) = self.0.permits.acquire().await else {
+            return;
+        };
+        let claimed = self
+            .unblock(|it| {
+                let now = it.store.clock().timestamp();
+                Ok(it.book.claim_next_of(it.run, it.run, now)?)
+            })
+            .await;
+        match claimed {
+            Ok(Some(job)) => self.run_job(job).await,
+            Ok(None) => {} // Cancelled while it waited.
+            Err(error) => tracing::error!(%error, "cannot claim a job"),
+        }
+    }
+
+    async fn run_job(&self, job: Job) {
+        let id = job.id;
+        let cancel = self.0.stop.child_token();
+        self.0.running().insert(
+            id,
+            RunningJob {
+                cancel: cancel.clone(),
+                collector: None,
+            },
+        );
+        let (events, received) = mpsc::unbounded_channel();
+        let options = RunOptions {
+            timeout: job.timeout,
+            owner: job.owner.clone(),
+            job_id: Some(id.get()),
+            attempt: Some(job.attempt),
+            cancel,
+            events: Some(events),
+            ..RunOptions::default()
+        };
+        let run = async {
+            let runner = self.0.runners.runner(job.model.as_deref())?;
+            runner.run_worker(&job.task, options).await?;
+            Ok::<_, SupervisorError>(())
+        };
+        // `run` owns the sender, so `follow` ends when the worker has.
+        let (result, ()) = tokio::join!(run, self.follow(id, received));
+        if let Err(error) = result {
+            self.end(id, FinalStatus::Failed, Some(error.to_string()))
+                .await;
+        }
+        self.0.running().remove(&id);
+    }
+
+    /// Notes in the book what the worker says of itself.
+    async fn follow(&self, id: JobId, mut events: mpsc::UnboundedReceiver<WorkerEvent>) {
+        while let Some(event) = events.recv().await {
+            match event {
+                WorkerEvent::Started {
+                    worker_id,
+                    collector,
+                } => {
+                    if let Some(running) = self.0.running().get_mut(&id) {
+                        running.collector = Some(collector);
+                    }
+                    let noted = self
+                        .unblock(move |it| Ok(it.book.started(id, &worker_id)?))
+                        .await;
+                    if let Err(error) = noted {
+                        tracing::error!(%error, job_id = id.get(), "cannot note a job's worker");
+                    }
+                }
+                WorkerEvent::Completed { status, error, .. } => {
+                    self.end(id, final_status(status), error).await;
+                }
+                _ => {}
+            }
+        }
+    }
+
+    async fn end(&self, id: JobId, status: FinalStatus, error: Option<String>) {
+        let ended = self
+            .unblock(move |it| {
+                let now = it.store.clock().timestamp();
+                Ok(it.book.finish(id, status, error.as_deref(), now)?)
+            })
+            .await;
+        if let Err(error) = ended {
+            tracing::error!(%error, job_id = id.get(), "cannot note a job's end");
+        }
+        self.0.ended.send_modify(|it| *it += 1);
+    }
+}
+
+/// What blocking work may use.
+pub(crate) struct View<'a> {
+    pub(crate) store: &'a ArtifactStore,
+    pub(crate) book: &'a JobBook,
+    pub(crate) run: &'a RunId,
+}
+
+impl Inner {
+    fn running(&self) -> MutexGuard<'_, HashMap<JobId, RunningJob>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn final_status(status: Status) -> FinalStatus {
+    match status {
+        Status::Success => FinalStatus::Success,
+        Status::Timeout => FinalStatus::Timeout,
+        Status::Cancelled => FinalStatus::Cancelled,
+        _ => FinalStatus::Failed,
+    }
+}
+
+impl std::fmt::Debug for Supervisor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Supervisor")
+            .field("store", &self.0.store)
+            .field("book", &self.0.book)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,196 @@
+//! The texts a supervisor reads, to the letter.
+
+use std::{fmt::Write as _, time::Duration};
+
+use artifact_store::{FilePart, Metadata, Status};
+use metrics_collector::CallKind;
+use metrics_core::DurationText;
+use worker_runner::EVENTS_LOST_REASON;
+
+use crate::{Activity, Ordinal, workers::WorkerRow};
+
+/// Tier 1: the head of a result, one fact a line.
+pub(crate) fn result_head(metadata: &Metadata) -> String {
+    let mut head = String::new();
+    if let Some(duration) = duration(metadata) {
+        line(
+            &mut head,
+            format_args!("Execution time: {}", DurationText(duration)),
+        );
+    }
+    head.push_str(&loss_line(metadata));
+    if metadata.status != Status::Success {
+        line(&mut head, format_args!("Status: {}", metadata.status));
+    }
+    if let Some(error) = &metadata.error {
+        line(&mut head, format_args!("Error: {}", one_line(error)));
+    }
+    head
+}
+
+/// `Warning: 12 events lost (disk full)`, or nothing where none are.
+pub(crate) fn loss_line(metadata: &Metadata) -> String {
+    let Some(lost) = metadata.events_lost.filter(|it| *it > 0) else {
+        return String::new();
+    };
+    let events = if lost == 1 { "event" } else { "events" };
+    let reason = metadata
+        .extra
+        .get(EVENTS_LOST_REASON)
+        .and_then(|it| it.as_str());
+    let reason = reason
+        .map(|it| format!(" ({})", one_line(it)))
+        .unwrap_or_default();
+    format!("Warning: {lost} {events} lost{reason}\n")
+}
+
+fn line(text: &mut String, line: std::fmt::Arguments<'_>) {
+    // Writing to a string cannot fail.
+    let _ = writeln!(text, "{line}");
+}
+
+/// How long the worker ran, as exactly as its metadata says.
+pub(crate) fn duration(metadata: &Metadata) -> Option<Duration> {
+    let exact = metadata.duration_us.map(Duration::from_micros);
+    exact.or(metadata.duration_ms.map(Duration::from_millis))
+}
+
+/// `job 5 is still running (12s; tool ssh_exec for 3s)`.
+pub(crate) fn still_running(
+    name: &str,
+    elapsed: Option<Duration>,
+    activity: Option<&Activity>,
+) -> String {
+    let elapsed = activity.map(|it| it.elapsed).or(elapsed);
+    let mut facts: Vec<_> = elapsed.map(short_duration).into_iter().collect();
+    if let Some(call) = activity.and_then(|it| it.in_flight.first()) {
+        let kind = match call.kind {
+            CallKind::Llm => "model",
+            CallKind::Tool => "tool",
+        };
+        let name = one_line(&call.name);
+        facts.push(format!(
+            "{kind} {name} for {}",
+            short_duration(call.elapsed)
+        ));
+    }
+    let facts = if facts.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", facts.join("; "))
+    };
+    format!("Error: {name} is still running{facts}. Call read_worker_result again later.")
+}
+
+/// `job 5 is queued (3rd in line)`.
+pub(crate) fn queued(id: u64, position: Option<u64>) -> String {
+    let place = position
+        .map(|it| format!(" ({} in line)", Ordinal(it)))
+        .unwrap_or_default();
+    format!("Error: job {id} is queued{place}. Call read_worker_result again later.")
+}
+
+/// One row of a list.
+pub(crate) fn row(row: &WorkerRow, activity: Option<&Activity>) -> String {
+    let name = match (row.job_id, &row.worker_id) {
+        (Some(id), Some(worker_id)) => format!("job {id} (worker {worker_id})"),
+        (Some(id), None) => format!("job {id}"),
+        (None, Some(worker_id)) => format!("worker {worker_id}"),
+        (None, None) => "worker".to_owned(),
+    };
+    let time = match (row.duration_ms, activity) {
+        (Some(ms), _) => format!(", {}", DurationText(Duration::from_millis(ms))),
+        (None, Some(activity)) => format!(" for {}", short_duration(activity.elapsed)),
+        (None, None) => String::new(),
+    };
+    let what = match row.summary.as_deref().filter(|it| !it.is_empty()) {
+        Some(summary) => one_line(summary),
+        None => format!("task: {}", one_line(&cut(&row.task, 150))),
+    };
+    format!("- {name}: {}{time}: {what}", row.status)
+}
+
+/// A part of a file, and how to go on where it was cut.
+pub(crate) fn file_part(mut part: FilePart) -> String {
+    if part.is_cut() {
+        if !part.text.ends_with('\n') {
+            part.text.push('\n');
+        }
+        let (shown, total, next) = (
+            part.next_offset - part.offset,
+            part.total_bytes,
+            part.next_offset,
+        );
+        let _ = write!(
+            part.text,
+            "[{shown} of {total} bytes; go on with offset={next}]"
+        );
+    }
+    part.text
+}
+
+/// A duration in a sentence: `98ms`, `12s`, `2m 15s`, `1h 2m 3s`.
+pub(crate) fn short_duration(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    match (seconds / 3600, seconds / 60) {
+        (0, 0) if seconds == 0 => format!("{}ms", duration.as_millis()),
+        (0, 0) => format!("{seconds}s"),
+        (0, minutes) => format!("{minutes}m {}s", seconds % 60),
+        (hours, minutes) => format!("{hours}h {}m {}s", minutes % 60, seconds % 60),
+    }
+}
+
+/// A text as a part of one line: what could break the line or the terminal is written as an escape.
+pub(crate) fn one_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for it in text.chars() {
+        match it {
+            '\n' | '\r' | '\t' => line.push(' '),
+            it if it.is_control() => line.extend(it.escape_unicode()),
+            it => line.push(it),
+        }
+    }
+    line
+}
+
+/// At most `max` characters, the last one `…` where more were there.
+pub(crate) fn cut(text: &str, max: usize) -> String {
+    if text.chars().nth(max).is_none() {
+        return text.to_owned();
+    }
+    let mut short: String = text.chars().take(max - 1).collect();
+    short.push('…');
+    short
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{one_line, queued, short_duration};
+
+    #[test]
+    fn a_queued_job_says_where_it_stands() {
+        assert_eq!(
+            queued(5, Some(3)),
+            "Error: job 5 is queued (3rd in line). Call read_worker_result again later."
+        );
+    }
+
+    #[test]
+    fn durations_in_a_sentence_are_short() {
+        for (millis, text) in [
+            (98, "98ms"),
+            (12_900, "12s"),
+            (135_000, "2m 15s"),
+            (3_723_000, "1h 2m 3s"),
+        ] {
+            assert_eq!(short_duration(Duration::from_millis(millis)), text);
+        }
+    }
+
+    #[test]
+    fn no_text_breaks_its_line() {
+        assert_eq!(one_line("a\nb\x1b[31m"), "a b\\u{1b}[31m");
+    }
+}

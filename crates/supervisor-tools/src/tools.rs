@@ -1,0 +1,566 @@
+//! The tools a supervisor calls: arguments in, text out. Bad input gets a text that begins with `Error: ` and says what to
+//! do next.
+
+mod arguments;
+mod definitions;
+
+use std::{fmt::Write as _, time::Duration};
+
+use artifact_store::{MAX_READ_BYTES, SearchOptions, StoreError, file_names};
+use metrics_core::Timestamp;
+use serde_json::Value;
+use worker_runner::{DEFAULT_TIMEOUT, ToolDefinition};
+
+use crate::{
+    Cancelled, JobId, JobRef, JobStatus, NewJob, Supervisor, SupervisorError,
+    digest::Digest,
+    texts,
+    workers::{Found, FoundWorker, RowFilter, RowStatus},
+};
+
+use self::arguments::{Arguments, BadArgument};
+
+/// How long `wait=true` waits unless told otherwise.
+pub const DEFAULT_WAIT: Duration = Duration::from_mins(1);
+/// Workers that `list_workers` shows unless told otherwise.
+pub const DEFAULT_LIMIT: usize = 20;
+const MAX_LIMIT: u64 = 1000;
+/// How far back `grep_workers` looks unless told otherwise.
+pub const DEFAULT_GREP_HOURS: f64 = 24.0;
+
+/// The tools, for one owner: it sees only what is its own.
+#[derive(Debug, Clone)]
+pub struct SupervisorTools {
+    supervisor: Supervisor,
+    /// `None` sees everybody's.
+    owner: Option<String>,
+}
+
+/// What a tool answers: a text either way, as a model reads it.
+pub type ToolAnswer = Result<String, ToolFailure>;
+
+/// A tool could not do what it was asked; its text begins with `Error: `.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ToolFailure {
+    /// The job is not there yet, not any more, or somebody else's.
+    #[error("Error: {0}")]
+    Refused(String),
+    /// The job has not ended; the whole text is given.
+    #[error("{0}")]
+    NotEnded(String),
+    /// The store or the book does not work.
+    #[error("Error: {}", texts::one_line(&chain(.0)))]
+    Broken(#[from] SupervisorError),
+}
+
+impl From<StoreError> for ToolFailure {
+    fn from(error: StoreError) -> Self {
+        match error {
+            // What was asked for is not there: the caller can mend that.
+            StoreError::Refused { .. }
+            | StoreError::FileNotFound { .. }
+            | StoreError::Pattern { .. } => Self::Refused(texts::one_line(&error.to_string())),
+            other => Self::Broken(other.into()),
+        }
+    }
+}
+
+impl From<BadArgument> for ToolFailure {
+    fn from(error: BadArgument) -> Self {
+        Self::Refused(error.to_string())
+    }
+}
+
+/// What `spawn_worker` is asked.
+#[derive(Debug, Clone)]
+pub struct SpawnRequest {
+    /// What the worker shall do.
+    pub task: String,
+    /// The model to do it with.
+    pub model: Option<String>,
+    /// Ends the worker after so long.
+    pub timeout: Duration,
+    /// Waits for the result so long at most; `None` does not wait.
+    pub wait: Option<Duration>,
+}
+
+impl SpawnRequest {
+    /// A task with all else as usual.
+    pub fn new(task: impl Into<String>) -> Self {
+        Self {
+            task: task.into(),
+            model: None,
+            timeout: DEFAULT_TIMEOUT,
+            wait: None,
+        }
+    }
+}
+
+impl Supervisor {
+    /// The tools for `owner`; with `None` for somebody who sees everybody's workers, such as the person at the machine.
+    pub fn tools(&self, owner: Option<&str>) -> SupervisorTools {
+        SupervisorTools {
+            supervisor: self.clone(),
+            owner: owner.map(str::to_owned),
+        }
+    }
+}
+
+impl SupervisorTools {
+    /// The tools as a model sees them, with JSON schemas for their arguments.
+    pub fn definitions() -> Vec<ToolDefinition> {
+        definitions::all()
+    }
+
+    /// Calls a tool by its name with JSON arguments; an error is a text too.
+    pub async fn call(&self, name: &str, arguments: &Value) -> String {
+        let answer = self.dispatch(name, arguments).await;
+        answer.unwrap_or_else(|error| error.to_string())
+    }
+
+    async fn dispatch(&self, name: &str, arguments: &Value) -> ToolAnswer {
+        let mut given = Arguments::new(arguments)?;
+        match name {
+            "spawn_worker" => {
+                let request = SpawnRequest {
+                    task: given.text("task")?,
+                    model: given.optional_text("model")?,
+                    timeout: given.seconds("timeout_seconds")?.unwrap_or(DEFAULT_TIMEOUT),
+                    wait: {
+                        let wait = given.flag("wait")?.unwrap_or(false);
+                        let limit = given.seconds("wait_seconds")?.unwrap_or(DEFAULT_WAIT);
+                        wait.then_some(limit)
+                    },
+                };
+                given.end()?;
+                self.spawn_worker(request).await
+            }
+            "list_workers" => {
+                let limit = given.whole("limit", 1, MAX_LIMIT)?;
+                let status = given.parsed("status")?;
+                let since = given.hours("since_hours")?;
+                given.end()?;
+                let limit = limit.and_then(|it| usize::try_from(it).ok());
+                self.list_workers(limit.unwrap_or(DEFAULT_LIMIT), status, since)
+                    .await
+            }
+            "read_worker_result" => {
+                let job = given.job()?;
+                given.end()?;
+                self.read_worker_result(&job).await
+            }
+            "read_worker_file" => {
+                let job = given.job()?;
+                let file = given.text("file_path")?;
+                let offset = given.whole("offset", 0, u64::MAX)?.unwrap_or(0);
+                given.end()?;
+                self.read_worker_file(&job, &file, offset).await
+            }
+            "grep_workers" => {
+                let pattern = given.text("pattern")?;
+                let since = given.hours("since_hours")?.unwrap_or(DEFAULT_GREP_HOURS);
+                given.end()?;
+                self.grep_workers(&pattern, since).await
+            }
+            "get_worker_metadata" => {
+                let job = given.job()?;
+                given.end()?;
+                self.get_worker_metadata(&job).await
+            }
+            "worker_metrics" => {
+                let job = given.job()?;
+                // Taken already, so that callers need not change once the digest keeps to it.
+                given.whole("max_tokens", 1, u64::MAX)?;
+                given.end()?;
+                self.worker_metrics(&job).await
+            }
+            "cancel_worker" => {
+                let job = given.job()?;
+                given.end()?;
+                self.cancel_worker(&job).await
+            }
+            unknown => {
+                let known: Vec<_> = definitions::all().into_iter().map(|it| it.name).collect();
+                Err(ToolFailure::Refused(format!(
+                    "there is no tool `{}`. Use one of {}.",
+                    texts::one_line(&texts::cut(unknown, 100)),
+                    known.join(", ")
+                )))
+            }
+        }
+    }
+
+    /// Writes a job down and starts it; with `wait` gives its result.
+    ///
+    /// # Errors
+    /// [`ToolFailure::NotEnded`] if it runs on after the wait.
+    pub async fn spawn_worker(&self, request: SpawnRequest) -> ToolAnswer {
+        let id = self.spawn(&request).await?;
+        let Some(limit) = request.wait else {
+            return Ok(format!(
+                "Worker job {id} is queued. Call read_worker_result with job_id {id} for its result."
+            ));
+        };
+        self.supervisor.wait(id, limit).await?;
+        self.read_worker_result(&JobRef::Job(id)).await
+    }
+
+    /// Checks a request, writes its job down and starts it; gives the job.
+    ///
+    /// # Errors
+    /// [`ToolFailure::Refused`] for an empty task or an unknown model.
+    pub async fn spawn(&self, request: &SpawnRequest) -> Result<JobId, ToolFailure> {
+        if request.task.trim().is_empty() {
+            return Err(ToolFailure::Refused(
+                "the task is empty. Say in a sentence or more what the worker shall do.".to_owned(),
+            ));
+        }
+        if request.timeout.is_zero() {
+            return Err(ToolFailure::Refused(
+                "the timeout is zero. Give the worker some time, such as 300 seconds.".to_owned(),
+            ));
+        }
+        let job = NewJob {
+            owner: self
+                .owner
+                .clone()
+                .unwrap_or_else(|| artifact_store::DEFAULT_OWNER.to_owned()),
+            task: request.task.clone(),
+            model: request.model.clone(),
+            timeout: request.timeout,
+        };
+        self.supervisor
+            .spawn(job)
+            .await
+            .map_err(|error| match error {
+                SupervisorError::UnknownModel(_) => ToolFailure::Refused(format!("{error}.")),
+                other => other.into(),
+            })
+    }
+
+    /// Recent jobs and workers, a line each.
+    ///
+    /// # Errors
+    /// Only if the store or the book does not work.
+    pub async fn list_workers(
+        &self,
+        limit: usize,
+        status: Option<RowStatus>,
+        since_hours: Option<f64>,
+    ) -> ToolAnswer {
+        let list = self
+            .supervisor
+            .rows(RowFilter {
+                limit: Some(limit),
+                status,
+                since: since_hours.map(|it| self.hours_ago(it)),
+                owner: self.owner.clone(),
+            })
+            .await?;
+        let mut lines: Vec<_> = list
+            .rows
+            .iter()
+            .map(|row| {
+                let id = row.job_id.and_then(|it| JobId::try_from(it).ok());
+                texts::row(row, id.and_then(|it| self.supervisor.activity(it)).as_ref())
+            })
+            .collect();
+        if lines.is_empty() {
+            lines.push("No workers. Start one with spawn_worker.".to_owned());
+        }
+        // Whose an unreadable worker is cannot be known, so only who sees all is told.
+        if self.owner.is_none() {
+            lines.extend(
+                list.problems
+                    .iter()
+                    .map(|it| format!("Warning: {}", texts::one_line(&it.to_string()))),
+            );
+        }
+        Ok(lines.join("\n"))
+    }
+
+    /// Tier 1: the result, with its head.
+    ///
+    /// # Errors
+    /// [`ToolFailure::NotEnded`] while the job is queued or runs.
+    pub async fn read_worker_result(&self, job: &JobRef) -> ToolAnswer {
+        let found = self.find(job).await?;
+        let found = self.ended(found).await?;
+        let FoundWorker {
+            metadata, reader, ..
+        } = &found;
+        let name = match found.job_id() {
+            Some(_) => found.name(),
+            None => metadata.worker_id.to_string(),
+        };
+        let head = texts::result_head(metadata);
+        let result = match reader.read_file(file_names::RESULT, 0, MAX_READ_BYTES) {
+            Ok(part) if part.is_cut() => {
+                let next = part.next_offset;
+                format!(
+                    "{}\n[the result goes on; read_worker_file with file_path=result.txt and offset={next}]",
+                    part.text.trim_end_matches('\n')
+                )
+            }
+            Ok(part) => part.text,
+            Err(StoreError::FileNotFound { .. }) => worker_runner::NO_RESULT.to_owned(),
+            Err(error) => return Err(error.into()),
+        };
+        Ok(format!("Result from {name}:\n\n{head}\n{result}"))
+    }
+
+    /// A file of the worker, or a part of it.
+    ///
+    /// # Errors
+    /// [`ToolFailure::Refused`] for a path that leads out of the worker's directory, or to nothing.
+    pub async fn read_worker_file(&self, job: &JobRef, file: &str, offset: u64) -> ToolAnswer {
+        let found = self.worker(job).await?;
+        let name = found.name();
+        let path = file.to_owned();
+        let part =
+            blocking(move || found.reader.read_file(&path, offset, MAX_READ_BYTES)).await??;
+        if offset > 0 && part.text.is_empty() && !part.is_cut() {
+            return Err(ToolFailure::Refused(format!(
+                "`{}` ends before offset {offset}. Read it from a smaller offset.",
+                texts::one_line(file)
+            )));
+        }
+        let file = texts::one_line(file);
+        Ok(format!(
+            "Contents of {file} from {name}:\n\n{}",
+            texts::file_part(part)
+        ))
+    }
+
+    /// Matching lines of all the owner's workers of the last hours.
+    ///
+    /// # Errors
+    /// [`ToolFailure::Refused`] for a pattern that is not a regular expression.
+    pub async fn grep_workers(&self, pattern: &str, since_hours: f64) -> ToolAnswer {
+        let options = SearchOptions {
+            since: Some(self.hours_ago(since_hours)),
+            owner: self.owner.clone(),
+            ..SearchOptions::default()
+        };
+        let (for_search, see_all) = (pattern.to_owned(), self.owner.is_none());
+        let store = self.supervisor.store().clone();
+        let result = blocking(move || store.search(&for_search, &options)).await??;
+        let shown = texts::one_line(&texts::cut(pattern, 100));
+        let (matches, workers) = (result.matches.len(), result.workers_searched);
+        let mut text = format!(
+            "{matches} {} for `{shown}` in {workers} {} of the last {since_hours} hours{}",
+            if matches == 1 { "match" } else { "matches" },
+            if workers == 1 { "worker" } else { "workers" },
+            if matches == 0 { "." } else { ":\n" },
+        );
+        for it in &result.matches {
+            let job = it
+                .job_id
+                .map(|id| format!("job {id}, "))
+                .unwrap_or_default();
+            let _ = write!(
+                text,
+                "\n{job}{}, {}:{}: {}",
+                it.worker_id,
+                texts::one_line(&it.file),
+                it.line,
+                texts::one_line(&it.text)
+            );
+        }
+        if let Some(why) = result.stopped {
+            let _ = write!(
+                text,
+                "\n[stopped early: {why}; use a narrower pattern or fewer hours]"
+            );
+        }
+        if see_all {
+            for skipped in result.skipped.iter().take(10) {
+                let _ = write!(text, "\n[not searched: {}]", texts::one_line(skipped));
+            }
+        }
+        Ok(text)
+    }
+
+    /// The worker's `metadata.json`.
+    ///
+    /// # Errors
+    /// [`ToolFailure::NotEnded`] for a job that has not started.
+    pub async fn get_worker_metadata(&self, job: &JobRef) -> ToolAnswer {
+        let found = self.worker(job).await?;
+        let json = serde_json::to_string_pretty(&found.metadata)
+            .map_err(|it| SupervisorError::BrokenOff(it.to_string()))?;
+        Ok(format!("Metadata of {}:\n\n{json}", found.name()))
+    }
+
+    /// What the worker's events come to, also while it runs.
+    ///
+    /// # Errors
+    /// [`ToolFailure::NotEnded`] for a job that has not started.
+    pub async fn worker_metrics(&self, job: &JobRef) -> ToolAnswer {
+        let found = self.worker(job).await?;
+        let (name, duration) = (found.name(), texts::duration(&found.metadata));
+        let lost = texts::loss_line(&found.metadata);
+        let digest = blocking(move || Digest::read(&found.reader)).await??;
+        Ok(format!(
+            "Metrics of {name}:\n\n{}{lost}",
+            digest.text(duration)
+        ))
+    }
+
+    /// Stops a job.
+    ///
+    /// # Errors
+    /// [`ToolFailure::Refused`] if it has ended, or runs in another process.
+    pub async fn cancel_worker(&self, job: &JobRef) -> ToolAnswer {
+        let id = match self.find(job).await? {
+            Found::Job(job) => job.id,
+            Found::Worker(found) => match found.job {
+                Some(job) => job.id,
+                None => {
+                    return Err(ToolFailure::Refused(format!(
+                        "{} belongs to no job and cannot be cancelled from here.",
+                        found.name()
+                    )));
+                }
+            },
+        };
+        match self.supervisor.cancel(id).await? {
+            Cancelled::BeforeStart => Ok(format!("Job {id} was cancelled before it started.")),
+            Cancelled::Asked => Ok(format!(
+                "Job {id} is being cancelled. Call read_worker_result for what there is of its result."
+            )),
+            Cancelled::InAnotherProcess => Err(ToolFailure::Refused(format!(
+                "job {id} runs in another process and cannot be stopped from here. Stop that process, or wait for the job's time limit."
+            ))),
+            Cancelled::AlreadyEnded => Err(ToolFailure::Refused(format!(
+                "job {id} has ended already. Call read_worker_result for its result."
+            ))),
+        }
+    }
+
+    /// The job or worker, if the owner may see it.
+    async fn find(&self, job: &JobRef) -> Result<Found, ToolFailure> {
+        let (asked, owner) = (job.clone(), self.owner.clone());
+        let found = self
+            .supervisor
+            .unblock(move |view| view.find(&asked, owner.as_deref()))
+            .await?;
+        found.ok_or_else(|| not_found(job))
+    }
+
+    /// The worker of a job, also while it runs.
+    async fn worker(&self, job: &JobRef) -> Result<FoundWorker, ToolFailure> {
+        match self.find(job).await? {
+            Found::Worker(found) => Ok(*found),
+            Found::Job(job) => Err(self.without_worker(&job).await?),
+        }
+    }
+
+    /// The worker of a job that has ended.
+    async fn ended(&self, found: Found) -> Result<FoundWorker, ToolFailure> {
+        let found = match found {
+            Found::Worker(found) => *found,
+            Found::Job(job) => return Err(self.without_worker(&job).await?),
+        };
+        if found.metadata.status.is_final() {
+            return Ok(found);
+        }
+        let activity = found
+            .job
+            .as_ref()
+            .and_then(|it| self.supervisor.activity(it.id));
+        let name = match found.job_id() {
+            Some(id) => format!("job {id}"),
+            None => format!("worker {}", found.metadata.worker_id),
+        };
+        let elapsed = found.metadata.started_at.map(|it| self.since(it));
+        Err(ToolFailure::NotEnded(texts::still_running(
+            &name,
+            elapsed,
+            activity.as_ref(),
+        )))
+    }
+
+    /// What to say of a job that has no worker.
+    async fn without_worker(&self, job: &crate::Job) -> Result<ToolFailure, SupervisorError> {
+        let id = job.id;
+        Ok(match job.status {
+            JobStatus::Queued => {
+                let position = self
+                    .supervisor
+                    .unblock(move |it| Ok(it.book.queue_position(id)?));
+                ToolFailure::NotEnded(texts::queued(id.get(), position.await?))
+            }
+            JobStatus::Running => {
+                let elapsed = job.started_at.map(|it| self.since(it));
+                ToolFailure::NotEnded(texts::still_running(&format!("job {id}"), elapsed, None))
+            }
+            JobStatus::Cancelled => ToolFailure::Refused(format!(
+                "job {id} was cancelled before it started. Spawn it again if it is needed."
+            )),
+            _ => match (&job.worker_id, &job.error) {
+                (Some(worker_id), _) => ToolFailure::Refused(format!(
+                    "the directory of worker {worker_id} (job {id}, {}) is gone. Spawn the task again if its result is needed.",
+                    job.status
+                )),
+                (None, Some(error)) => ToolFailure::Refused(format!(
+                    "job {id} failed before its worker started: {}. Spawn it again once that is mended.",
+                    texts::one_line(error)
+                )),
+                (None, None) => {
+                    ToolFailure::Refused(format!("job {id} failed before its worker started."))
+                }
+            },
+        })
+    }
+
+    fn since(&self, start: Timestamp) -> Duration {
+        let now = self.supervisor.store().clock().timestamp();
+        let micros = now.unix_micros() - start.unix_micros();
+        Duration::from_micros(u64::try_from(micros).unwrap_or(0))
+    }
+
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "a float that is too large becomes the largest number"
+    )]
+    fn hours_ago(&self, hours: f64) -> Timestamp {
+        let now = self.supervisor.store().clock().timestamp();
+        now.plus_micros(-((hours * 3_600e6) as i64))
+    }
+}
+
+/// The same text whether there is no such job or it is somebody else's.
+fn not_found(job: &JobRef) -> ToolFailure {
+    ToolFailure::Refused(match job {
+        JobRef::Job(id) => format!("job {id} not found. Use list_workers to see job ids."),
+        JobRef::Worker(id) => format!(
+            "worker {} not found. Use list_workers to see worker ids.",
+            texts::one_line(&texts::cut(id.as_str(), 100))
+        ),
+    })
+}
+
+async fn blocking<T: Send + 'static>(
+    body: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, ToolFailure> {
+    let joined = tokio::task::spawn_blocking(body).await;
+    joined.map_err(|it| SupervisorError::BrokenOff(it.to_string()).into())
+}
+
+/// An error and what caused it.
+fn chain(error: &SupervisorError) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(it) = cause {
+        let cause_text = it.to_string();
+        // Some say their cause themselves.
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        cause = it.source();
+    }
+    text
+}

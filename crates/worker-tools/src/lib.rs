@@ -1,0 +1,52 @@
+//! The concrete tools of a triscope worker.
+//!
+//! | tool | arguments | answers |
+//! |---|---|---|
+//! | `calculate` | `expression` | the value, exact where a decimal can be |
+//! | `get_current_time` | `utc_offset`? (minutes) | RFC 3339, to the second |
+//! | `http_request` | `url`, `method`?, `headers`?, `body`? | `HTTP 200 OK`, a blank line, the body |
+//! | `shell_exec` | `command` | what the command printed |
+//! | `read_file` | `path` | the file's text |
+//!
+//! Each is a type of its own with its own limits; [`builtin_tools`] gives all of them with the usual
+//! ones. Every tool checks its arguments itself: whatever JSON it is given, it answers or returns a
+//! [`ToolError`](worker_runner::ToolError) that says what to mend, and never panics. They need a tokio
+//! runtime with I/O and time enabled. Unix only.
+//!
+//! What on purpose does not live here: recording (the loop that calls a tool does that), and rules
+//! about who may call which tool.
+//!
+//! ```
+//! use serde_json::json;
+//! use worker_runner::Tool;
+//! use worker_tools::Calculate;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), worker_runner::ToolError> {
+//! let answer = Calculate::new().call(json!({"expression": "7*6"})).await?;
+//! assert_eq!(answer, "42");
+//! # Ok(())
+//! # }
+//! ```
+
+mod builtin;
+mod calculate;
+mod get_current_time;
+mod http_request;
+mod read_file;
+mod shell_exec;
+
+mod arguments;
+mod text;
+
+#[cfg(test)]
+mod tests;
+
+pub use crate::{
+    builtin::builtin_tools,
+    calculate::Calculate,
+    get_current_time::GetCurrentTime,
+    http_request::{HttpRequest, HttpRequestOptions},
+    read_file::{ReadFile, ReadFileOptions},
+    shell_exec::{ShellExec, ShellExecOptions},
+};
