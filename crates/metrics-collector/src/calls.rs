@@ -4,23 +4,25 @@ use std::{
     borrow::Cow,
     fmt::Display,
     future::Future,
+    mem,
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     task::{Context as TaskContext, Poll, ready},
 };
 
-use metrics_core::{LlmCall, ModelName, Outcome, Phase, ToolCall, ToolName, Usage};
+use metrics_core::{LlmCall, ModelName, Outcome, Phase, ProviderName, ToolCall, ToolName, Usage};
 use pin_project_lite::pin_project;
 
 use crate::{
     collector::{CallKind, dropped_outcome, error_outcome},
     context::{self, Context},
-    timer::Running,
+    timer::{Ended, Running},
 };
 
 /// Records `future` as one model call of the current scope.
 ///
 /// The call starts when the future is first polled. Its `Result` is the outcome; dropped before its end the call is
-/// recorded as `cancelled`.
+/// recorded as `cancelled`, or as `panicked` after a panic.
 pub fn llm_call<'a, F, T, E>(
     model: impl Into<ModelName<'a>>,
     phase: impl Into<Phase<'a>>,
@@ -31,9 +33,13 @@ where
     E: Display,
 {
     LlmCallFuture {
-        call: Call::new(future),
-        model: model.into(),
-        phase: phase.into(),
+        call: Call::new(Some(future)),
+        about: About {
+            model: model.into(),
+            phase: phase.into(),
+            provider: None,
+            attempt: None,
+        },
         report: Some(|_: &T, _: &mut LlmCall<'_>| ()),
     }
 }
@@ -41,14 +47,14 @@ where
 /// Records `future` as one tool call of the current scope.
 ///
 /// The call starts when the future is first polled. Its `Result` is the outcome; dropped before its end the call is
-/// recorded as `cancelled`.
+/// recorded as `cancelled`, or as `panicked` after a panic.
 pub fn tool_call<'a, F, T, E>(tool: impl Into<ToolName<'a>>, future: F) -> ToolCallFuture<'a, F>
 where
     F: Future<Output = Result<T, E>>,
     E: Display,
 {
     ToolCallFuture {
-        call: Call::new(future),
+        call: Call::new(Some(future)),
         tool: tool.into(),
         tool_call_id: None,
     }
@@ -61,25 +67,64 @@ pin_project! {
     pub struct LlmCallFuture<'a, F, R> {
         #[pin]
         call: Call<F>,
-        model: ModelName<'a>,
-        phase: Phase<'a>,
+        about: About<'a>,
         report: Option<R>,
     }
 
     impl<'a, F, R> PinnedDrop for LlmCallFuture<'a, F, R> {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
-            if let Some(ended) = this.call.project().running.end() {
-                let mut call = LlmCall::new(&*this.phase, &*this.model, ended.time);
-                call.outcome = dropped_outcome();
-                call.trace = ended.trace;
-                ended.collector.record(call);
+            let call = this.call.project();
+            if let Some(ended) = call.running.end() {
+                let mut event = this.about.event(&ended);
+                event.outcome = dropped_outcome(*call.polling);
+                ended.collector.record(event);
             }
         }
     }
 }
 
+/// What is known of a model call before its reply, and so also where it fails.
+#[derive(Debug)]
+struct About<'a> {
+    model: ModelName<'a>,
+    phase: Phase<'a>,
+    provider: Option<ProviderName<'a>>,
+    attempt: Option<u32>,
+}
+
+impl About<'_> {
+    fn event(&self, ended: &Ended) -> LlmCall<'_> {
+        let mut event = LlmCall::new(&self.phase, &self.model, ended.time);
+        event.provider = self.provider.as_ref().map(Into::into);
+        event.attempt = self.attempt;
+        event.trace = ended.trace;
+        event
+    }
+
+    fn take(&mut self) -> Self {
+        Self {
+            model: mem::replace(&mut self.model, "".into()),
+            phase: mem::replace(&mut self.phase, "".into()),
+            provider: self.provider.take(),
+            attempt: self.attempt,
+        }
+    }
+}
+
 impl<'a, F, R> LlmCallFuture<'a, F, R> {
+    /// Notes who serves the call.
+    pub fn provider(mut self, provider: impl Into<ProviderName<'a>>) -> Self {
+        self.about.provider = Some(provider.into());
+        self
+    }
+
+    /// Notes which attempt at the same request this is, from 1.
+    pub fn attempt(mut self, attempt: u32) -> Self {
+        self.about.attempt = Some(attempt);
+        self
+    }
+
     /// Says how to read the token counts from a successful reply.
     pub fn usage<T, E>(
         self,
@@ -92,6 +137,8 @@ impl<'a, F, R> LlmCallFuture<'a, F, R> {
     }
 
     /// Says how to read whatever is known from a successful reply into the event.
+    ///
+    /// Should `report` panic, the reply is delivered and the event holds what was read until then.
     pub fn report<T, E, N>(self, report: N) -> LlmCallFuture<'a, F, N>
     where
         F: Future<Output = Result<T, E>>,
@@ -100,9 +147,8 @@ impl<'a, F, R> LlmCallFuture<'a, F, R> {
         // Taken apart by hand, as a type with a `Drop` of its own cannot be destructured.
         let mut this = self;
         LlmCallFuture {
-            call: this.call.take(),
-            model: std::mem::replace(&mut this.model, "".into()),
-            phase: std::mem::replace(&mut this.phase, "".into()),
+            call: mem::replace(&mut this.call, Call::new(None)),
+            about: this.about.take(),
             report: Some(report),
         }
     }
@@ -119,16 +165,16 @@ where
     fn poll(self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let mut call = this.call;
-        call.as_mut()
-            .start(CallKind::Llm, this.model.as_str(), this.phase.as_str());
+        let (model, phase) = (this.about.model.as_str(), this.about.phase.as_str());
+        call.as_mut().start(CallKind::Llm, model, phase);
         let result = ready!(call.as_mut().poll(task));
         if let Some(ended) = call.project().running.end() {
-            let mut event = LlmCall::new(&*this.phase, &*this.model, ended.time);
-            event.trace = ended.trace;
+            let mut event = this.about.event(&ended);
             match &result {
                 Ok(reply) => {
                     if let Some(report) = this.report.take() {
-                        report(reply, &mut event);
+                        // What only measures must not cost the worker its reply.
+                        let _ = catch_unwind(AssertUnwindSafe(|| report(reply, &mut event)));
                     }
                 }
                 Err(error) => event.outcome = error_outcome(error),
@@ -153,7 +199,9 @@ pin_project! {
     impl<'a, F> PinnedDrop for ToolCallFuture<'a, F> {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
-            record_tool(this.call, this.tool, this.tool_call_id.as_deref(), dropped_outcome);
+            let panicked = this.call.polling;
+            let outcome = || dropped_outcome(panicked);
+            record_tool(this.call, this.tool, this.tool_call_id.as_deref(), outcome);
         }
     }
 }
@@ -210,29 +258,23 @@ pin_project! {
     /// What both kinds of call share: the future, polled as the call that children name as their parent.
     #[derive(Debug)]
     struct Call<F> {
-        // `None` only once it was taken.
+        // `None` only in what a builder call leaves behind.
         #[pin]
         future: Option<F>,
         started: bool,
+        // Set within a poll, and so also after one that panicked.
+        polling: bool,
         running: Running,
         context: Option<Context>,
     }
 }
 
 impl<F> Call<F> {
-    fn new(future: F) -> Self {
-        Self::not_started(Some(future))
-    }
-
-    /// Moves the future out of a call that has not started.
-    fn take(&mut self) -> Self {
-        Self::not_started(self.future.take())
-    }
-
-    fn not_started(future: Option<F>) -> Self {
+    fn new(future: Option<F>) -> Self {
         Self {
             future,
             started: false,
+            polling: false,
             running: Running::none(),
             context: None,
         }
@@ -258,10 +300,13 @@ impl<F: Future> Call<F> {
         let Some(future) = this.future.as_pin_mut() else {
             return Poll::Pending;
         };
-        match this.context {
+        *this.polling = true;
+        let res = match this.context {
             // Outside a scope whatever context there is stays.
             None => future.poll(task),
             Some(_) => context::enter(this.context, || future.poll(task)),
-        }
+        };
+        *this.polling = false;
+        res
     }
 }

@@ -1,7 +1,6 @@
 //! One worker's recording: its sink, its totals, what is in flight.
 
 use std::{
-    borrow::Cow,
     future::Future,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -9,8 +8,8 @@ use std::{
 };
 
 use metrics_core::{
-    CallStart, CallTime, Clock, ErrorText, Event, EventSink, LlmCall, Outcome, SinkError, SpanId,
-    Timestamp, ToolCall, TraceContext, TraceFields, Usage, WorkerId,
+    CallStart, CallTime, Clock, ErrorText, Event, EventSink, Flush, LlmCall, Outcome, SinkError,
+    SpanId, Timestamp, ToolCall, TraceContext, TraceFields, Usage, WorkerId,
 };
 
 use crate::{
@@ -164,6 +163,10 @@ impl MetricsCollector {
     }
 
     /// Runs `body` with this collector as the current scope.
+    ///
+    /// All that this thread does meanwhile belongs to the scope. So a program that blocks on a future says
+    /// `block_on(collector.scope(future))`, as `scope_sync(|| block_on(future))` would take in whatever other tasks the
+    /// runtime polls on this thread.
     pub fn scope_sync<T>(&self, body: impl FnOnce() -> T) -> T {
         context::enter(&mut Some(self.context()), body)
     }
@@ -226,10 +229,11 @@ impl MetricsCollector {
             let keys = state.running();
             keys.into_iter()
                 .filter_map(|key| state.release_cloned(key))
+                // All ends are read before the first is recorded, as a sink may take its time.
+                .map(|call| (self.0.clock.finish(&call.start), call))
                 .collect()
         };
-        for call in ended {
-            let time = self.0.clock.finish(&call.start);
+        for (time, call) in ended {
             self.record(call.into_event(time, Outcome::Failure(reason.clone())));
         }
     }
@@ -242,7 +246,7 @@ impl MetricsCollector {
     /// [`SinkError`], as the sink says; the events themselves are never an error of the worker.
     pub fn flush(&self) -> impl Future<Output = Result<(), SinkError>> + Send + use<> {
         let collector = self.clone();
-        let flush = self.0.sink.flush(&self.0.worker);
+        let flush = self.ask_sink();
         async move { collector.say_loss(flush.await) }
     }
 
@@ -251,7 +255,7 @@ impl MetricsCollector {
     /// # Errors
     /// As `flush`, and [`SinkError::Timeout`] after `timeout`.
     pub fn flush_wait(&self, timeout: Duration) -> Result<(), SinkError> {
-        self.say_loss(self.0.sink.flush(&self.0.worker).wait(timeout))
+        self.say_loss(self.ask_sink().wait(timeout))
     }
 
     pub(crate) fn clock(&self) -> &Clock {
@@ -291,16 +295,29 @@ impl MetricsCollector {
         telemetry::emit(&inner.worker, event);
     }
 
+    fn ask_sink(&self) -> Flush {
+        let inner = &*self.0;
+        catch_unwind(AssertUnwindSafe(|| inner.sink.flush(&inner.worker)))
+            .unwrap_or_else(|_| Flush::ready(Err(SinkError::Closed)))
+    }
+
     fn say_loss(&self, result: Result<(), SinkError>) -> Result<(), SinkError> {
-        let mut state = self.0.lock();
-        let result = with_sink_panics(result, state.lost_in_sink);
-        if let Err(SinkError::Lost { lost, .. }) = &result {
+        let (result, fresh) = {
+            let mut state = self.0.lock();
+            let panics = state.lost_in_sink;
+            let result = with_sink_panics(result, panics);
+            let lost = match &result {
+                Err(SinkError::Lost { lost, .. }) => *lost,
+                // The sink has no count to give; ours stands.
+                _ => panics,
+            };
+            // An older answer may arrive later, and then says nothing new.
             let fresh = lost.saturating_sub(state.lost_said);
-            state.lost_said = *lost;
-            drop(state);
-            if fresh > 0 {
-                telemetry::emit_loss(&self.0.worker, fresh);
-            }
+            state.lost_said += fresh;
+            (result, fresh)
+        };
+        if fresh > 0 {
+            telemetry::emit_loss(&self.0.worker, fresh);
         }
         result
     }
@@ -451,11 +468,13 @@ impl Totals {
                 self.llm_us = self.llm_us.saturating_add(micros);
                 add_usage(&mut self.usage, &call.usage);
             }
-            _ => {
+            Event::ToolCall(_) => {
                 self.tool_calls += 1;
                 self.tool_failures += u64::from(failed);
                 self.tool_us = self.tool_us.saturating_add(micros);
             }
+            // A kind that a newer core knows is not counted yet.
+            _ => {}
         }
     }
 }
@@ -479,9 +498,11 @@ fn add_usage(sum: &mut Usage, more: &Usage) {
     add(&mut sum.reasoning_tokens, more.reasoning_tokens);
 }
 
-/// Why a call ended whose timer was dropped before anybody said how it went.
-pub(crate) fn dropped_outcome() -> Outcome<'static> {
-    Outcome::Failure(if std::thread::panicking() {
+/// Why a call ended that was dropped before anybody said how it went.
+///
+/// `panicked` says that its own code is known to have panicked: whoever caught that may drop the future later.
+pub(crate) fn dropped_outcome(panicked: bool) -> Outcome<'static> {
+    Outcome::Failure(if panicked || std::thread::panicking() {
         ErrorText::PANICKED
     } else {
         ErrorText::CANCELLED
@@ -490,5 +511,9 @@ pub(crate) fn dropped_outcome() -> Outcome<'static> {
 
 /// The text of an error, as an event carries it.
 pub(crate) fn error_outcome(error: &impl std::fmt::Display) -> Outcome<'static> {
-    Outcome::failure(Cow::Owned(error.to_string()))
+    // A `Display` of somebody else's may panic; the worker must not notice.
+    let text = catch_unwind(AssertUnwindSafe(|| ErrorText::from_display(error)));
+    Outcome::Failure(
+        text.unwrap_or_else(|_| ErrorText::new("the text of this error cannot be shown")),
+    )
 }

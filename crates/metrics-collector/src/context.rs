@@ -105,7 +105,8 @@ pub type InCurrentScope<F> = Scope<F>;
 
 /// Carries the current scope along with a future that another task will poll.
 pub trait InScope: Future + Sized {
-    /// This future, inside the scope that is current now, whoever polls it. Outside a scope nothing changes.
+    /// This future, inside the scope that is current now, whoever polls it. Made outside a scope it stays outside:
+    /// polled in somebody's scope it records nothing there.
     ///
     /// ```
     /// # use metrics_collector::InScope;
@@ -123,6 +124,8 @@ pub trait InScope: Future + Sized {
 impl<F: Future> InScope for F {}
 
 /// Carries the current scope along with a closure that another thread will call.
+///
+/// Made outside a scope it stays outside, as [`InScope::in_current_scope`] does.
 pub fn carry<T>(body: impl FnOnce() -> T) -> impl FnOnce() -> T {
     let mut context = current();
     move || enter(&mut context, body)

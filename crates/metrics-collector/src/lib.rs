@@ -32,7 +32,12 @@
 //! without asking who calls it.
 //!
 //! The scope follows `.await`, `select!`, `join!` and streams by itself. What leaves the task is carried over by
-//! [`spawn`], [`spawn_blocking`], [`thread_spawn`], [`carry`] or [`InScope::in_current_scope`].
+//! `spawn` and `spawn_blocking` (feature `tokio`, on by default), [`thread_spawn`], [`carry`] or
+//! [`InScope::in_current_scope`]. Blocking programs have [`MetricsCollector::scope_sync`].
+//!
+//! Besides the wrappers there are timers, [`start_llm_call`] and [`start_tool_call`], for blocking code and streamed
+//! replies. A call that is dropped is recorded as `cancelled`, one that panics as `panicked`;
+//! [`MetricsCollector::close`] ends those that cannot end by themselves.
 
 mod calls;
 mod collector;

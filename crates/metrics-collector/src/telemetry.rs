@@ -3,16 +3,23 @@
 //! `end_unix_us` (microseconds since the Unix epoch) is when the call ended; a formatter that knows it stamps the line
 //! with it.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use metrics_core::{Event, LlmCall, ToolCall, WorkerId};
 use tracing::Level;
 
 pub(crate) fn emit(worker: &WorkerId, event: &Event<'_>) {
-    match event {
+    best_effort(|| match event {
         Event::LlmCall(call) => emit_llm_call(worker, call),
         Event::ToolCall(call) => emit_tool_call(worker, call),
         // A kind that a newer core knows has no line here yet.
         _ => {}
-    }
+    });
+}
+
+/// A subscriber of somebody else's may panic, as one that prints to a full device does; the worker must not notice.
+fn best_effort(emit: impl FnOnce()) {
+    let _ = catch_unwind(AssertUnwindSafe(emit));
 }
 
 fn emit_llm_call(worker: &WorkerId, call: &LlmCall<'_>) {
@@ -80,12 +87,14 @@ fn emit_tool_call(worker: &WorkerId, call: &ToolCall<'_>) {
 }
 
 pub(crate) fn emit_loss(worker: &WorkerId, lost: u64) {
-    tracing::event!(
-        target: "triscope::telemetry",
-        Level::WARN,
-        lost,
-        worker_id = worker.as_str(),
-        event = "events_lost",
-        "events_lost"
-    );
+    best_effort(|| {
+        tracing::event!(
+            target: "triscope::telemetry",
+            Level::WARN,
+            lost,
+            worker_id = worker.as_str(),
+            event = "events_lost",
+            "events_lost"
+        );
+    });
 }

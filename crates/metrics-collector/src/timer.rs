@@ -3,8 +3,8 @@
 use std::{borrow::Cow, fmt::Display};
 
 use metrics_core::{
-    CallStart, CallTime, LlmCall, ModelName, Outcome, Phase, ProviderName, ToolCall, ToolName,
-    TraceFields, Usage,
+    CallStart, CallTime, Decimal, LlmCall, ModelName, Outcome, Phase, ProviderName, ToolCall,
+    ToolName, TraceFields, Usage,
 };
 
 use crate::collector::{CallKey, CallKind, MetricsCollector, dropped_outcome, error_outcome};
@@ -93,6 +93,7 @@ pub fn start_llm_call<'a>(
         ttft_ms: None,
         provider: None,
         attempt: None,
+        cost_usd: None,
     }
 }
 
@@ -107,6 +108,7 @@ pub struct LlmTimer<'a> {
     ttft_ms: Option<u64>,
     provider: Option<ProviderName<'a>>,
     attempt: Option<u32>,
+    cost_usd: Option<Decimal>,
 }
 
 impl<'a> LlmTimer<'a> {
@@ -132,24 +134,31 @@ impl<'a> LlmTimer<'a> {
         self.attempt = Some(attempt);
     }
 
+    /// Notes the cost in US dollars that the provider reported.
+    pub fn cost_usd(&mut self, cost: Decimal) {
+        self.cost_usd = Some(cost);
+    }
+
     /// Ends the call as successful.
     pub fn succeed(mut self) {
-        self.record(Outcome::Success);
+        self.record(|| Outcome::Success);
     }
 
     /// Ends the call as failed.
     pub fn fail(mut self, error: impl Display) {
-        self.record(error_outcome(&error));
+        self.record(|| error_outcome(&error));
     }
 
-    fn record(&mut self, outcome: Outcome<'_>) {
+    /// Ends the call; its outcome is made after the end is read, as the text of an error may take its time.
+    fn record<'o>(&mut self, outcome: impl FnOnce() -> Outcome<'o>) {
         if let Some(ended) = self.running.end() {
             let mut call = LlmCall::new(&self.phase, &self.model, ended.time);
             call.usage = self.usage;
             call.ttft_ms = self.ttft_ms;
             call.provider = self.provider.as_ref().map(Into::into);
             call.attempt = self.attempt;
-            call.outcome = outcome;
+            call.cost_usd = self.cost_usd;
+            call.outcome = outcome();
             call.trace = ended.trace;
             ended.collector.record(call);
         }
@@ -158,7 +167,7 @@ impl<'a> LlmTimer<'a> {
 
 impl Drop for LlmTimer<'_> {
     fn drop(&mut self) {
-        self.record(dropped_outcome());
+        self.record(|| dropped_outcome(false));
     }
 }
 
@@ -192,18 +201,19 @@ impl<'a> ToolTimer<'a> {
 
     /// Ends the call as successful.
     pub fn succeed(mut self) {
-        self.record(Outcome::Success);
+        self.record(|| Outcome::Success);
     }
 
     /// Ends the call as failed.
     pub fn fail(mut self, error: impl Display) {
-        self.record(error_outcome(&error));
+        self.record(|| error_outcome(&error));
     }
 
-    fn record(&mut self, outcome: Outcome<'_>) {
+    /// Ends the call; its outcome is made after the end is read, as the text of an error may take its time.
+    fn record<'o>(&mut self, outcome: impl FnOnce() -> Outcome<'o>) {
         if let Some(ended) = self.running.end() {
             let mut call = ToolCall::new(&self.tool, ended.time);
-            call.outcome = outcome;
+            call.outcome = outcome();
             call.tool_call_id = self.tool_call_id.as_deref().map(Cow::Borrowed);
             call.trace = ended.trace;
             ended.collector.record(call);
@@ -213,6 +223,6 @@ impl<'a> ToolTimer<'a> {
 
 impl Drop for ToolTimer<'_> {
     fn drop(&mut self) {
-        self.record(dropped_outcome());
+        self.record(|| dropped_outcome(false));
     }
 }

@@ -11,8 +11,15 @@ use serde_json::value::RawValue;
 
 use crate::{
     CallTime, ErrorText, Event, ExtraFields, LlmCall, Outcome, Timestamp, ToolCall, TraceFields,
-    Usage,
+    Usage, printable::printable,
 };
+
+const LLM_CALL: &str = "llm_call";
+const TOOL_CALL: &str = "tool_call";
+const KNOWN_EVENTS: [&str; 2] = [LLM_CALL, TOOL_CALL];
+
+/// How much of a fault's message is kept, in characters.
+const MAX_FAULT_CHARS: usize = 200;
 
 /// What a readable line says.
 #[derive(Debug, Clone, PartialEq)]
@@ -54,11 +61,40 @@ pub enum LineFault {
 /// # Errors
 /// A [`LineFault`] that says what is wrong with it.
 pub fn decode(line: &[u8]) -> Result<Decoded<'_>, LineFault> {
-    // Of the position only the column means something here.
-    let fields: Fields<'_> = serde_json::from_slice(line).map_err(|it| {
-        LineFault::Json(it.to_string().replace(" at line 1 column ", " at column "))
-    })?;
-    fields.into_decoded()
+    match serde_json::from_slice::<Fields<'_>>(line) {
+        Ok(fields) => fields.into_decoded(),
+        Err(error) => match foreign_event(line) {
+            Some(name) => Ok(Decoded::Unknown(name)),
+            None => Err(LineFault::Json(explain(&error))),
+        },
+    }
+}
+
+/// The name of an event we do not know, whose fields may use our keys for values of other types.
+#[cold]
+fn foreign_event(line: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Named {
+        event: String,
+    }
+    // Without this an array would do as well.
+    if !line.trim_ascii_start().starts_with(b"{") {
+        return None;
+    }
+    let name = serde_json::from_slice::<Named>(line).ok()?.event;
+    (!KNOWN_EVENTS.contains(&&*name)).then_some(name)
+}
+
+/// What is wrong, for a person: of the position only the column means something, and the message may quote the line,
+/// which can be of any length and hold anything.
+#[cold]
+fn explain(error: &serde_json::Error) -> String {
+    let message = error.to_string();
+    let (what, at) = match message.rsplit_once(" at line 1 column ") {
+        Some((what, column)) => (what, format!(" at column {column}")),
+        None => (&*message, String::new()),
+    };
+    printable(what, MAX_FAULT_CHARS) + &at
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Event<'a> {
@@ -101,8 +137,8 @@ impl<'a> Fields<'a> {
             return Err(LineFault::Missing("event"));
         };
         match &**event {
-            "llm_call" => self.into_llm_call().map(|it| Decoded::Event(it.into())),
-            "tool_call" => self.into_tool_call().map(|it| Decoded::Event(it.into())),
+            LLM_CALL => self.into_llm_call().map(|it| Decoded::Event(it.into())),
+            TOOL_CALL => self.into_tool_call().map(|it| Decoded::Event(it.into())),
             unknown => Ok(Decoded::Unknown(unknown.to_owned())),
         }
     }
@@ -111,6 +147,10 @@ impl<'a> Fields<'a> {
         self.keep_as_extra("tool", |it| it.tool.take());
         self.keep_as_extra("tool_call_id", |it| it.tool_call_id.take());
         let success = self.success.unwrap_or(self.error.is_none());
+        if success && self.error.is_some() {
+            // Our line leaves a success unsaid, and then the error would read as a failure.
+            self.extra.push("success".to_owned(), "true");
+        }
         let outcome = self.outcome(success);
         let time = self.time()?;
         let phase = self.phase.ok_or(LineFault::Missing("phase"))?;

@@ -1,6 +1,6 @@
 //! Writing the canonical line, without a map and without allocating.
 
-use std::fmt::Write as _;
+use std::io::Write as _;
 
 use rust_decimal::Decimal;
 use serde::{Serialize, Serializer, ser::SerializeMap};
@@ -140,10 +140,8 @@ fn put_integer(value: u64, out: &mut Vec<u8>) {
 }
 
 fn put_decimal(value: &Decimal, out: &mut Vec<u8>) {
-    let mut text = String::new();
-    if write!(text, "{value}").is_ok() {
-        out.extend_from_slice(text.as_bytes());
-    }
+    // Writing to a vector cannot fail.
+    let _ = write!(out, "{value}");
 }
 
 /// A JSON string with the escapes that `serde_json` chooses.

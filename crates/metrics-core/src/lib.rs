@@ -24,6 +24,7 @@ mod duration_text;
 mod encode;
 mod event;
 mod names;
+mod printable;
 mod reader;
 mod sink;
 mod timestamp;

@@ -5,8 +5,8 @@ use std::{borrow::Cow, io, time::Duration};
 use proptest::{option, prelude::*};
 
 use crate::{
-    CallTime, Decimal, Decoded, Event, EventReader, LineContent, LineFault, LlmCall, Outcome,
-    SpanId, Timestamp, ToolCall, TraceFields, TraceId, Usage, decode,
+    CallTime, Decimal, Decoded, ErrorText, Event, EventReader, LineContent, LineFault, LlmCall,
+    Outcome, SpanId, Timestamp, ToolCall, TraceFields, TraceId, Usage, decode,
 };
 
 const SEED: &str = include_str!("../testdata/seed-metrics.jsonl");
@@ -84,6 +84,90 @@ fn a_foreign_line_loses_nothing_when_rewritten() {
         decode(event.to_line().as_bytes()),
         Ok(Decoded::Event(event))
     );
+}
+
+#[test]
+fn a_foreign_success_with_an_error_stays_a_success() {
+    let line = r#"{"event":"llm_call","phase":"initial","model":"m","start_ts":"2025-12-15T04:00:00Z","end_ts":"2025-12-15T04:00:00Z","duration_ms":0,"error":"a warning","success":true}"#;
+    let event = event(line);
+    assert!(event.outcome().is_success());
+    assert_eq!(
+        decode(event.to_line().as_bytes()),
+        Ok(Decoded::Event(event))
+    );
+}
+
+#[test]
+fn an_unknown_event_may_use_our_keys_in_its_own_way() {
+    for line in [
+        r#"{"event":"checkpoint","duration_ms":1.5,"error":{"code":3}}"#,
+        r#"{"start_ts":"yesterday","event":"checkpoint"}"#,
+    ] {
+        assert_eq!(
+            decode(line.as_bytes()),
+            Ok(Decoded::Unknown("checkpoint".into()))
+        );
+    }
+    assert!(decode(br#"["checkpoint"]"#).is_err());
+    assert!(decode(br#"{"event":"checkpoint","torn":"#).is_err());
+}
+
+#[test]
+fn a_fault_quotes_a_hostile_line_briefly_and_harmlessly() {
+    for value in [
+        format!(r#""duration_ms":"{}""#, "x".repeat(1_000_000)),
+        format!(r#""cost_usd":"{}""#, "\u{9b}\u{202e}".repeat(1_000_000)),
+        format!(
+            r#""start_ts":"{}""#,
+            r"\u001b[31m\n\u202e".repeat(1_000_000)
+        ),
+    ] {
+        let line = format!(r#"{{"event":"llm_call",{value}}}"#);
+        let fault = decode(line.as_bytes()).unwrap_err().to_string();
+        assert!(fault.chars().count() < 2000, "{} bytes", fault.len());
+        let ends = fault.rsplit_once(" at column ").is_some();
+        assert!(ends, "the column is what survives: {fault}");
+        assert!(
+            fault
+                .chars()
+                .all(|it| it == ' ' || it.is_ascii_graphic() || it == '…'),
+            "{fault}"
+        );
+    }
+}
+
+#[test]
+fn an_error_is_formatted_no_further_than_it_is_kept() {
+    struct Endless(std::cell::Cell<u32>);
+    impl std::fmt::Display for Endless {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            while self.0.get() < 1_000_000 {
+                self.0.update(|it| it + 1);
+                f.write_str("é…")?;
+            }
+            Ok(())
+        }
+    }
+    let endless = Endless(std::cell::Cell::new(0));
+    let text = ErrorText::from_display(&endless);
+    assert_eq!(text.as_str().chars().count(), 2000);
+    assert!(endless.0.get() < 5_000);
+    let whole = "😀".repeat(2000);
+    assert_eq!(ErrorText::from_display(&whole), ErrorText::new(&*whole));
+    let long = "😀".repeat(2001);
+    assert_eq!(ErrorText::from_display(&long), ErrorText::new(&*long));
+}
+
+#[test]
+fn a_display_that_fails_gives_what_it_wrote() {
+    struct Fails;
+    impl std::fmt::Display for Fails {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("HTTP 5")?;
+            Err(std::fmt::Error)
+        }
+    }
+    assert_eq!(ErrorText::from_display(&Fails).as_str(), "HTTP 5");
 }
 
 #[test]
@@ -180,6 +264,14 @@ fn a_damaged_file_is_read_to_its_end() {
         ),
     ]
     "#);
+}
+
+#[test]
+fn a_file_of_white_space_says_nothing() {
+    for file in ["", " ", "\r\n", "\u{feff}", "\u{feff}\r\n\n \t"] {
+        assert_eq!(read(file.as_bytes(), 100), [], "{file:?}");
+    }
+    assert_eq!(read(b"\0\0\0", 100).len(), 1, "a block of zeros is damage");
 }
 
 #[test]
@@ -376,4 +468,20 @@ fn a_fault_is_worded_for_a_person() {
         LineFault::Missing("tool").to_string(),
         "field `tool` is missing"
     );
+}
+
+#[test]
+fn the_readmes_example_is_the_crates_doctest() {
+    let visible: String = include_str!("lib.rs")
+        .lines()
+        .filter_map(|line| line.strip_prefix("//!"))
+        .map(|line| line.strip_prefix(' ').unwrap_or(line))
+        .filter(|line| !line.starts_with("# "))
+        .flat_map(|line| [line, "\n"])
+        .collect();
+    let (_, example) = include_str!("../README.md")
+        .split_once("```rust\n")
+        .unwrap();
+    let (example, _) = example.split_once("```").unwrap();
+    assert!(visible.contains(example), "{example}\n---\n{visible}");
 }

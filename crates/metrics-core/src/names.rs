@@ -1,6 +1,10 @@
 //! Open sets: texts with well-known values that anyone may add to.
 
-use std::{borrow::Cow, fmt, sync::Arc};
+use std::{
+    borrow::Cow,
+    fmt::{self, Write as _},
+    sync::Arc,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -115,6 +119,16 @@ impl<'a> ErrorText<'a> {
         Self(Cow::Owned(cut))
     }
 
+    /// What `error` displays, formatted no further than it is kept.
+    ///
+    /// A `Display` that answers with an error gives what it wrote before.
+    pub fn from_display(error: &(impl fmt::Display + ?Sized)) -> ErrorText<'static> {
+        let mut text = Beginning(String::new());
+        // An error here says that the beginning is full.
+        let _ = write!(text, "{error}");
+        ErrorText::new(text.0)
+    }
+
     /// As another writer put it down, however long.
     pub(crate) fn as_written(text: Cow<'a, str>) -> Self {
         Self(text)
@@ -134,6 +148,22 @@ impl<'a> ErrorText<'a> {
 impl fmt::Display for ErrorText<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&self.0)
+    }
+}
+
+/// Takes what is written until more characters are there than an [`ErrorText`] keeps.
+struct Beginning(String);
+
+impl fmt::Write for Beginning {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        // No character has more than four bytes.
+        const FULL: usize = 4 * (MAX_ERROR_CHARS + 1);
+        let room = FULL.saturating_sub(self.0.len());
+        self.0.push_str(&text[..text.floor_char_boundary(room)]);
+        if text.len() > room {
+            return Err(fmt::Error);
+        }
+        Ok(())
     }
 }
 

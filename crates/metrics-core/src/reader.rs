@@ -108,7 +108,7 @@ impl<R: BufRead> EventReader<R> {
             }
             self.number += 1;
             self.handed_out = true;
-            if self.skipping || !self.buffer.trim_ascii().is_empty() {
+            if self.skipping || !self.is_blank() {
                 return Ok(Some(self.current()));
             }
         }
@@ -116,7 +116,7 @@ impl<R: BufRead> EventReader<R> {
 
     /// What stands after the last line end, read as a line: a last line that is whole is used, a torn one reported.
     pub fn unfinished(&mut self) -> Option<Line<'_>> {
-        if self.handed_out || (self.length == 0 && !self.skipping) {
+        if self.handed_out || (self.is_blank() && !self.skipping) {
             return None;
         }
         let mut line = Line {
@@ -151,6 +151,12 @@ impl<R: BufRead> EventReader<R> {
             offset: self.offset,
             content,
         }
+    }
+
+    fn is_blank(&self) -> bool {
+        without_bom(&self.buffer, self.offset)
+            .trim_ascii()
+            .is_empty()
     }
 
     /// Gathers one line up to its end; false where the input ends before it.

@@ -119,7 +119,10 @@ impl Future for Flush {
         match slot.result.clone() {
             Some(result) => Poll::Ready(result),
             None => {
-                slot.waker = Some(context.waker().clone());
+                let before = slot.waker.replace(context.waker().clone());
+                // The last waker of a task drops the task, which may own the promise of this very flush.
+                drop(slot);
+                drop(before);
                 Poll::Pending
             }
         }
@@ -187,3 +190,6 @@ impl EventSink for MemorySink {
         Flush::ready(Ok(()))
     }
 }
+
+#[cfg(test)]
+mod tests;
