@@ -1,0 +1,83 @@
+//! What every command works with: the store, the supervisor, the log.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use artifact_store::{ArtifactStore, IfMissing};
+use log_format::LogGuard;
+use metrics_core::Clock;
+use offline_model::{OFFLINE_MODEL, OfflineModel};
+use supervisor_tools::{DEFAULT_CONCURRENCY, RunnerSource, Supervisor, UnknownModel};
+use worker_runner::{ChatModel, ReactAgent, WorkerRunner};
+use worker_tools::builtin_tools;
+
+use crate::cli::Common;
+
+/// The open store and all that stands on it.
+pub(crate) struct App {
+    pub(crate) supervisor: Supervisor,
+    pub(crate) log_path: PathBuf,
+    log: LogGuard,
+}
+
+impl App {
+    /// Opens the store. A directory that the user named is made only by commands that write.
+    pub(crate) fn open(common: &Common, writes: bool, tools_root: &Path) -> anyhow::Result<Self> {
+        let data_dir = artifact_store::data_dir(common.data_dir.as_deref())?;
+        let named = common.data_dir.is_some()
+            || std::env::var_os(artifact_store::DATA_DIR_VARIABLE).is_some_and(|it| !it.is_empty());
+        let if_missing = if writes || !named {
+            IfMissing::Create
+        } else {
+            IfMissing::Refuse
+        };
+        let store = ArtifactStore::open_with(data_dir, if_missing, Clock::system())?;
+        let log_path = common
+            .log_file
+            .clone()
+            .unwrap_or_else(|| store.own_dir().join("triscope.log"));
+        let log = log_format::to_file(&log_path)
+            .also_stderr(common.verbose)
+            .worker_id(metrics_collector::current_worker_id)
+            .install()
+            .context("cannot log")?;
+        let model: Arc<dyn ChatModel> = Arc::new(OfflineModel::new());
+        let agent = ReactAgent::new(Arc::clone(&model), builtin_tools(tools_root.to_owned()));
+        let runner = WorkerRunner::new(store.clone(), Arc::new(agent)).summary_model(model);
+        let supervisor = Supervisor::open(store, Runners(runner), DEFAULT_CONCURRENCY)?;
+        Ok(Self {
+            supervisor,
+            log_path,
+            log,
+        })
+    }
+
+    pub(crate) fn store(&self) -> &ArtifactStore {
+        self.supervisor.store()
+    }
+
+    /// Waits until the log lines so far are in the file.
+    pub(crate) fn flush_log(&self) {
+        // A log that cannot be written is no reason to fail; its own lines say what was dropped.
+        let _ = self.log.flush(Duration::from_secs(2));
+    }
+}
+
+/// The models that this program can ask.
+struct Runners(WorkerRunner);
+
+impl RunnerSource for Runners {
+    fn runner(&self, model: Option<&str>) -> Result<WorkerRunner, UnknownModel> {
+        match model {
+            None | Some(OFFLINE_MODEL) => Ok(self.0.clone()),
+            Some(other) => Err(UnknownModel {
+                model: other.to_owned(),
+                known: vec![OFFLINE_MODEL.to_owned()],
+            }),
+        }
+    }
+}

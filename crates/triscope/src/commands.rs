@@ -1,0 +1,54 @@
+//! The commands, a module each where there is something to them.
+
+mod demo;
+mod demo_server;
+mod read;
+mod run;
+
+use anyhow::Context as _;
+use supervisor_tools::ToolFailure;
+
+use crate::{
+    app::App,
+    cli::{Cli, Command},
+    exit::Exit,
+    output,
+};
+
+pub(crate) async fn run(cli: Cli) -> Exit {
+    let writes = matches!(cli.command, Command::Demo | Command::Run(_));
+    let app = std::env::current_dir()
+        .context("cannot tell the current directory")
+        .and_then(|root| match cli.command {
+            Command::Demo => demo::open(&cli.common),
+            _ => App::open(&cli.common, writes, &root),
+        });
+    let app = match app {
+        Ok(app) => app,
+        Err(error) => return output::fail(Exit::Unusable, &error),
+    };
+    let exit = match cli.command {
+        Command::Demo => demo::demo(&app).await,
+        Command::Run(arguments) => run::run(&app, arguments).await,
+        Command::Workers(arguments) => read::workers(&app, arguments).await,
+        Command::Result(arguments) => read::result(&app, arguments).await,
+        Command::File(arguments) => read::file(&app, arguments).await,
+        Command::Grep(arguments) => read::grep(&app, arguments).await,
+        Command::Meta(arguments) => read::meta(&app, arguments).await,
+    };
+    let exit = exit.unwrap_or_else(|failure| failed(&failure));
+    app.flush_log();
+    exit
+}
+
+/// Says why a tool refused: on stderr, so that stdout holds answers only.
+fn failed(failure: &ToolFailure) -> Exit {
+    output::note(&output::for_terminal(
+        &failure.to_string(),
+        &std::io::stderr(),
+    ));
+    match failure {
+        ToolFailure::Broken(_) => Exit::Unusable,
+        _ => Exit::JobFailed,
+    }
+}

@@ -1,0 +1,142 @@
+//! `triscope run`: one worker, from its task to its result.
+
+use std::time::Duration;
+
+use artifact_store::Status;
+use serde::Serialize;
+use supervisor_tools::{JobId, JobRef, SpawnRequest, SupervisorTools, ToolFailure};
+use worker_runner::DEFAULT_TIMEOUT;
+
+use crate::{app::App, cli::Run, exit::Exit, output, progress::Progress, signals::Signals};
+
+/// Longer than any worker may run.
+const FOR_EVER: Duration = Duration::from_hours(24 * 365);
+
+pub(crate) async fn run(app: &App, arguments: Run) -> Result<Exit, ToolFailure> {
+    let tools = app.supervisor.tools(Some(&arguments.owner));
+    let request = SpawnRequest {
+        model: Some(arguments.model),
+        timeout: arguments.timeout.unwrap_or(DEFAULT_TIMEOUT),
+        ..SpawnRequest::new(arguments.task)
+    };
+    let id = match tools.spawn(&request).await {
+        Ok(id) => id,
+        Err(refused @ ToolFailure::Refused(_)) => {
+            super::failed(&refused);
+            return Ok(Exit::Usage);
+        }
+        Err(other) => return Err(other),
+    };
+    let interrupted = wait(app, vec![id]).await?;
+    let job = JobRef::Job(id);
+    if arguments.json {
+        output::print_json(&report(app, &tools, &job).await?);
+    } else {
+        output::print(&tools.read_worker_result(&job).await?);
+    }
+    if let Some(exit) = interrupted {
+        return Ok(exit);
+    }
+    let status = tools.metadata(&job).await?.status;
+    Ok(if status == Status::Success {
+        Exit::Done
+    } else {
+        Exit::JobFailed
+    })
+}
+
+/// Waits for jobs and their summaries. A signal cancels them and is told; a second one ends the program at once.
+pub(crate) async fn wait(app: &App, jobs: Vec<JobId>) -> Result<Option<Exit>, ToolFailure> {
+    let progress = Progress::show(&app.supervisor, jobs.clone());
+    let mut signals = match Signals::listen() {
+        Ok(signals) => signals,
+        Err(error) => {
+            output::note(&format!("warning: signals cannot be handled: {error}"));
+            return all_ended(app, &jobs).await.map(|()| None);
+        }
+    };
+    let interrupted = tokio::select! {
+        ended = all_ended(app, &jobs) => {
+            ended?;
+            None
+        }
+        exit = signals.next() => Some(exit),
+    };
+    tokio::select! {
+        // Summaries come after a job's end; on a signal the workers are cancelled here.
+        () = async {
+            match interrupted {
+                Some(_) => app.supervisor.shut_down().await,
+                None => app.supervisor.idle().await,
+            }
+        } => {}
+        exit = signals.next() => {
+            drop(progress);
+            std::process::exit(exit.code().into());
+        }
+    }
+    Ok(interrupted)
+}
+
+async fn all_ended(app: &App, jobs: &[JobId]) -> Result<(), ToolFailure> {
+    for id in jobs {
+        app.supervisor.wait(*id, FOR_EVER).await?;
+    }
+    Ok(())
+}
+
+/// A worker's result for a program.
+#[derive(Debug, Serialize)]
+pub(crate) struct Report {
+    job_id: Option<u64>,
+    worker_id: String,
+    status: Status,
+    duration_ms: Option<u64>,
+    duration_us: Option<u64>,
+    owner: String,
+    task: String,
+    summary: Option<String>,
+    error: Option<String>,
+    events: Option<u64>,
+    events_lost: Option<u64>,
+    result: String,
+}
+
+pub(crate) async fn report(
+    app: &App,
+    tools: &SupervisorTools,
+    job: &JobRef,
+) -> Result<Report, ToolFailure> {
+    let metadata = tools.metadata(job).await?;
+    let worker_id = metadata.worker_id.clone();
+    let result = app
+        .store()
+        .unblock(move |store| {
+            let mut result = String::new();
+            super::read::whole_file(
+                store,
+                &worker_id,
+                artifact_store::file_names::RESULT,
+                0,
+                |part| {
+                    result.push_str(part);
+                },
+            )?;
+            Ok(result)
+        })
+        .await?;
+    Ok(Report {
+        job_id: metadata.job_id,
+        worker_id: metadata.worker_id.to_string(),
+        status: metadata.status,
+        duration_ms: metadata.duration_ms,
+        duration_us: metadata.duration_us,
+        owner: metadata.owner,
+        task: metadata.task,
+        summary: metadata.summary,
+        error: metadata.error,
+        events: metadata.events,
+        events_lost: metadata.events_lost,
+        result,
+    })
+}

@@ -1,0 +1,37 @@
+//! The `triscope` program: arguments in, texts out; everything worth reusing is in the crates below.
+
+mod app;
+mod cli;
+mod commands;
+mod exit;
+mod output;
+mod progress;
+mod signals;
+
+use clap::Parser as _;
+
+use crate::{cli::Cli, exit::Exit};
+
+fn main() -> std::process::ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        // clap knows which of its texts are errors.
+        Err(error) => return output::print_clap(&error).into(),
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    let exit = match runtime {
+        Ok(runtime) => {
+            let exit = runtime.block_on(commands::run(cli));
+            // A tool that blocks its thread must not keep the program alive.
+            runtime.shutdown_background();
+            exit
+        }
+        Err(error) => output::fail(
+            Exit::Unusable,
+            &anyhow::Error::new(error).context("cannot start"),
+        ),
+    };
+    exit.into()
+}
