@@ -14,7 +14,7 @@ use metrics_core::{LlmCall, ModelName, Outcome, Phase, ProviderName, ToolCall, T
 use pin_project_lite::pin_project;
 
 use crate::{
-    collector::{CallKind, dropped_outcome, error_outcome},
+    collector::{CallKind, MetricsCollector, dropped_outcome, error_outcome},
     context::{self, Context},
     timer::{Ended, Running},
 };
@@ -77,7 +77,7 @@ pin_project! {
             let call = this.call.project();
             if let Some(ended) = call.running.end() {
                 let mut event = this.about.event(&ended);
-                event.outcome = dropped_outcome(*call.polling);
+                event.outcome = dropped_outcome(&ended.collector, *call.polling);
                 ended.collector.record(event);
             }
         }
@@ -200,8 +200,9 @@ pin_project! {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
             let panicked = this.call.polling;
-            let outcome = || dropped_outcome(panicked);
-            record_tool(this.call, this.tool, this.tool_call_id.as_deref(), outcome);
+            record_tool(this.call, this.tool, this.tool_call_id.as_deref(), |it| {
+                dropped_outcome(it, panicked)
+            });
         }
     }
 }
@@ -230,7 +231,7 @@ where
             call,
             this.tool,
             this.tool_call_id.as_deref(),
-            || match &result {
+            |_| match &result {
                 Ok(_) => Outcome::Success,
                 Err(error) => error_outcome(error),
             },
@@ -243,11 +244,11 @@ fn record_tool<'o, F>(
     call: Pin<&mut Call<F>>,
     tool: &ToolName<'_>,
     tool_call_id: Option<&str>,
-    outcome: impl FnOnce() -> Outcome<'o>,
+    outcome: impl FnOnce(&MetricsCollector) -> Outcome<'o>,
 ) {
     if let Some(ended) = call.project().running.end() {
         let mut event = ToolCall::new(tool, ended.time);
-        event.outcome = outcome();
+        event.outcome = outcome(&ended.collector);
         event.tool_call_id = tool_call_id.map(Cow::Borrowed);
         event.trace = ended.trace;
         ended.collector.record(event);

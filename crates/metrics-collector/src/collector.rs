@@ -41,6 +41,8 @@ struct State {
     lost_said: u64,
     /// Events lost because the sink panicked.
     lost_in_sink: u64,
+    /// Why calls that are dropped from now on were cut off.
+    interrupted: Option<ErrorText<'static>>,
 }
 
 #[derive(Debug)]
@@ -219,6 +221,12 @@ impl MetricsCollector {
             .collect();
         calls.sort_by_key(|call| std::cmp::Reverse(call.elapsed));
         calls
+    }
+
+    /// Says why calls that are dropped from now on were cut off, such as [`ErrorText::TIMEOUT`]; until then it is
+    /// [`ErrorText::CANCELLED`]. For whoever is about to stop the scope's tasks.
+    pub fn interrupt(&self, reason: ErrorText<'static>) {
+        self.0.lock().interrupted = Some(reason);
     }
 
     /// Ends all calls in flight as failed with `reason`, such as [`ErrorText::TIMEOUT`]: what cannot end by itself any
@@ -501,11 +509,12 @@ fn add_usage(sum: &mut Usage, more: &Usage) {
 /// Why a call ended that was dropped before anybody said how it went.
 ///
 /// `panicked` says that its own code is known to have panicked: whoever caught that may drop the future later.
-pub(crate) fn dropped_outcome(panicked: bool) -> Outcome<'static> {
+pub(crate) fn dropped_outcome(collector: &MetricsCollector, panicked: bool) -> Outcome<'static> {
     Outcome::Failure(if panicked || std::thread::panicking() {
         ErrorText::PANICKED
     } else {
-        ErrorText::CANCELLED
+        let interrupted = collector.0.lock().interrupted.clone();
+        interrupted.unwrap_or(ErrorText::CANCELLED)
     })
 }
 

@@ -141,16 +141,16 @@ impl<'a> LlmTimer<'a> {
 
     /// Ends the call as successful.
     pub fn succeed(mut self) {
-        self.record(|| Outcome::Success);
+        self.record(|_| Outcome::Success);
     }
 
     /// Ends the call as failed.
     pub fn fail(mut self, error: impl Display) {
-        self.record(|| error_outcome(&error));
+        self.record(|_| error_outcome(&error));
     }
 
     /// Ends the call; its outcome is made after the end is read, as the text of an error may take its time.
-    fn record<'o>(&mut self, outcome: impl FnOnce() -> Outcome<'o>) {
+    fn record<'o>(&mut self, outcome: impl FnOnce(&MetricsCollector) -> Outcome<'o>) {
         if let Some(ended) = self.running.end() {
             let mut call = LlmCall::new(&self.phase, &self.model, ended.time);
             call.usage = self.usage;
@@ -158,7 +158,7 @@ impl<'a> LlmTimer<'a> {
             call.provider = self.provider.as_ref().map(Into::into);
             call.attempt = self.attempt;
             call.cost_usd = self.cost_usd;
-            call.outcome = outcome();
+            call.outcome = outcome(&ended.collector);
             call.trace = ended.trace;
             ended.collector.record(call);
         }
@@ -167,7 +167,7 @@ impl<'a> LlmTimer<'a> {
 
 impl Drop for LlmTimer<'_> {
     fn drop(&mut self) {
-        self.record(|| dropped_outcome(false));
+        self.record(|it| dropped_outcome(it, false));
     }
 }
 
@@ -201,19 +201,19 @@ impl<'a> ToolTimer<'a> {
 
     /// Ends the call as successful.
     pub fn succeed(mut self) {
-        self.record(|| Outcome::Success);
+        self.record(|_| Outcome::Success);
     }
 
     /// Ends the call as failed.
     pub fn fail(mut self, error: impl Display) {
-        self.record(|| error_outcome(&error));
+        self.record(|_| error_outcome(&error));
     }
 
     /// Ends the call; its outcome is made after the end is read, as the text of an error may take its time.
-    fn record<'o>(&mut self, outcome: impl FnOnce() -> Outcome<'o>) {
+    fn record<'o>(&mut self, outcome: impl FnOnce(&MetricsCollector) -> Outcome<'o>) {
         if let Some(ended) = self.running.end() {
             let mut call = ToolCall::new(&self.tool, ended.time);
-            call.outcome = outcome();
+            call.outcome = outcome(&ended.collector);
             call.tool_call_id = self.tool_call_id.as_deref().map(Cow::Borrowed);
             call.trace = ended.trace;
             ended.collector.record(call);
@@ -223,6 +223,6 @@ impl<'a> ToolTimer<'a> {
 
 impl Drop for ToolTimer<'_> {
     fn drop(&mut self) {
-        self.record(|| dropped_outcome(false));
+        self.record(|it| dropped_outcome(it, false));
     }
 }

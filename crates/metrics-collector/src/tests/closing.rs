@@ -240,3 +240,26 @@ async fn a_wrapper_in_flight_is_shown() {
     });
     assert_eq!(worker.collector.scope(call).await.unwrap(), "t");
 }
+
+#[test]
+fn calls_dropped_after_an_interruption_name_its_reason() {
+    let worker = Worker::new("w");
+    let mut call = Box::pin(
+        tool_call("t", async {
+            yield_now().await;
+            Ok::<_, Failed>(())
+        })
+        .tool_call_id("call_1"),
+    );
+    let timer = worker.collector.scope_sync(|| {
+        assert!(poll(call.as_mut()).is_pending());
+        start_llm_call("m", "initial")
+    });
+    worker.collector.interrupt(ErrorText::TIMEOUT);
+    drop((call, timer));
+    assert_eq!(worker.seen(), ["t 0ms: timeout", "m/initial 0ms: timeout"]);
+    let Event::ToolCall(event) = &worker.sink.events(worker.collector.worker_id())[0] else {
+        panic!("the first is a tool call");
+    };
+    assert_eq!(event.tool_call_id.as_deref(), Some("call_1"), "nothing known is lost");
+}
