@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 
 use crate::{
     CallTime, ErrorText, Event, ExtraFields, LlmCall, Outcome, Timestamp, ToolCall, TraceFields,
-    Usage, printable::printable,
+    Usage, printable::printable, scan::scan,
 };
 
 const LLM_CALL: &str = "llm_call";
@@ -61,6 +61,14 @@ pub enum LineFault {
 /// # Errors
 /// A [`LineFault`] that says what is wrong with it.
 pub fn decode(line: &[u8]) -> Result<Decoded<'_>, LineFault> {
+    if let Some(event) = scan(line) {
+        return Ok(Decoded::Event(event));
+    }
+    decode_carefully(line)
+}
+
+/// Reads any line; the judge of [`scan`].
+pub(crate) fn decode_carefully(line: &[u8]) -> Result<Decoded<'_>, LineFault> {
     match serde_json::from_slice::<Fields<'_>>(line) {
         Ok(fields) => fields.into_decoded(),
         Err(error) => match foreign_event(line) {

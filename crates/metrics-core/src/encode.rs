@@ -30,10 +30,10 @@ impl Event<'_> {
 
 fn encode_llm_call(call: &LlmCall<'_>, out: &mut Vec<u8>) {
     out.reserve(320);
-    out.extend_from_slice(b"{\"event\":\"llm_call\",\"phase\":");
-    put_string(call.phase.as_str(), out);
-    out.extend_from_slice(b",\"model\":");
-    put_string(call.model.as_str(), out);
+    out.extend_from_slice(b"{\"event\":\"llm_call\",\"phase\":\"");
+    put_text(call.phase.as_str(), out);
+    out.extend_from_slice(b"\",\"model\":\"");
+    put_text(call.model.as_str(), out);
     put_time(&call.time, out);
     let usage = &call.usage;
     put_number(b",\"prompt_tokens\":", usage.prompt_tokens, out);
@@ -63,8 +63,8 @@ fn encode_llm_call(call: &LlmCall<'_>, out: &mut Vec<u8>) {
 
 fn encode_tool_call(call: &ToolCall<'_>, out: &mut Vec<u8>) {
     out.reserve(256);
-    out.extend_from_slice(b"{\"event\":\"tool_call\",\"tool\":");
-    put_string(call.tool.as_str(), out);
+    out.extend_from_slice(b"{\"event\":\"tool_call\",\"tool\":\"");
+    put_text(call.tool.as_str(), out);
     put_time(&call.time, out);
     if call.outcome.is_success() {
         out.extend_from_slice(b",\"success\":true");
@@ -81,18 +81,17 @@ fn encode_tool_call(call: &ToolCall<'_>, out: &mut Vec<u8>) {
     out.push(b'}');
 }
 
+/// Goes on right behind a text: the closing quote is ours.
 fn put_time(time: &crate::CallTime, out: &mut Vec<u8>) {
+    const FORM: [u8; 96] = *b"\",\"start_ts\":\"0000-00-00T00:00:00.000000Z\",\"end_ts\":\"0000-00-00T00:00:00.000000Z\",\"duration_ms\":";
+    const START: usize = 14;
+    const END: usize = START + TEXT_LEN + 12;
+    let mut text = FORM;
     let start = time.start_ts().render();
-    let end = time.end_ts().render_near(time.start_ts(), &start);
-    put_timestamp(b",\"start_ts\":\"", &start, out);
-    put_timestamp(b"\",\"end_ts\":\"", &end, out);
-    out.extend_from_slice(b"\",\"duration_ms\":");
+    text[START..START + TEXT_LEN].copy_from_slice(&start);
+    text[END..END + TEXT_LEN].copy_from_slice(&time.end_ts().render_near(time.start_ts(), &start));
+    out.extend_from_slice(&text);
     put_integer(time.duration_ms(), out);
-}
-
-fn put_timestamp(key: &[u8], text: &[u8; TEXT_LEN], out: &mut Vec<u8>) {
-    out.extend_from_slice(key);
-    out.extend_from_slice(text);
 }
 
 fn put_error(outcome: &Outcome<'_>, out: &mut Vec<u8>) {
@@ -144,16 +143,21 @@ fn put_decimal(value: &Decimal, out: &mut Vec<u8>) {
     let _ = write!(out, "{value}");
 }
 
-/// A JSON string with the escapes that `serde_json` chooses.
+/// A JSON string.
 fn put_string(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
+    put_text(text, out);
+    out.push(b'"');
+}
+
+/// The inside of a JSON string, with the escapes that `serde_json` chooses.
+fn put_text(text: &str, out: &mut Vec<u8>) {
     let bytes = text.as_bytes();
     if bytes.iter().all(|&byte| ESCAPE[usize::from(byte)] == 0) {
         out.extend_from_slice(bytes);
     } else {
         put_escaped(bytes, out);
     }
-    out.push(b'"');
 }
 
 #[cold]

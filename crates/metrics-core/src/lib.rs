@@ -26,6 +26,7 @@ mod event;
 mod names;
 mod printable;
 mod reader;
+mod scan;
 mod sink;
 mod timestamp;
 mod trace;

@@ -7,6 +7,7 @@ use proptest::{option, prelude::*};
 use crate::{
     CallTime, Decimal, Decoded, ErrorText, Event, EventReader, LineContent, LineFault, LlmCall,
     Outcome, SpanId, Timestamp, ToolCall, TraceFields, TraceId, Usage, decode,
+    decode::decode_carefully, scan::scan,
 };
 
 const SEED: &str = include_str!("../testdata/seed-metrics.jsonl");
@@ -405,6 +406,16 @@ prop_compose! {
 }
 
 prop_compose! {
+    /// The form that nearly every line has, so that a damaged one is damaged in telling places.
+    fn plain_llm_call()(prompt in 0_u64..100_000, micros in 0_u64..10_000_000) -> Event<'static> {
+        let start = "2025-12-15T04:08:08.123456Z".parse().unwrap();
+        let mut call = LlmCall::new("initial", "gpt-5-mini", CallTime::new(start, Duration::from_micros(micros)));
+        call.usage = Usage::new(prompt, 89);
+        call.into()
+    }
+}
+
+prop_compose! {
     fn any_tool_call()(
         tool in any::<String>(),
         time in any_time(),
@@ -451,6 +462,26 @@ proptest! {
     }
 
     #[test]
+    fn the_quick_scan_reads_what_the_careful_decoder_reads(
+        event in prop_oneof![any_llm_call(), any_tool_call(), plain_llm_call()],
+        spaces in any::<bool>(),
+        damage in option::of((any::<proptest::sample::Index>(), any::<u8>())),
+    ) {
+        let mut line = event.to_line();
+        if spaces {
+            line = line.replace(",\"", " ,\t\"").replace("\":", "\" : ");
+        }
+        let mut line = line.into_bytes();
+        if let Some((at, byte)) = damage {
+            let at = at.index(line.len());
+            line[at] = byte;
+        }
+        if let Some(scanned) = scan(&line) {
+            prop_assert_eq!(decode_carefully(&line), Ok(Decoded::Event(scanned)));
+        }
+    }
+
+    #[test]
     fn a_line_of_any_json_is_used_or_refused(
         key in "[a-z_]{1,14}", value in "(null|true|-?[0-9]{1,40}(\\.[0-9]+)?(e[0-9]{1,4})?|\"[^\"]*\"|\\[\\]|\\{\\})",
     ) {
@@ -484,4 +515,13 @@ fn the_readmes_example_is_the_crates_doctest() {
         .unwrap();
     let (example, _) = example.split_once("```").unwrap();
     assert!(visible.contains(example), "{example}\n---\n{visible}");
+}
+
+#[test]
+fn plain_lines_take_the_quick_way() {
+    for line in SEED.lines().chain(PYTHON.lines()) {
+        let quick = scan(line.as_bytes());
+        // Python writes other characters than ASCII as escapes: those are not plain.
+        assert_eq!(quick.is_some(), !line.contains('\\'), "{line}");
+    }
 }

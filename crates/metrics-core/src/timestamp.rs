@@ -140,6 +140,50 @@ impl<'de> Deserialize<'de> for Timestamp {
     }
 }
 
+/// Parses the canonical text and nothing else; a date equal to that of `near` is not read again.
+#[inline]
+pub(crate) fn parse_canonical(text: &[u8], near: Option<(Timestamp, &[u8])>) -> Option<Timestamp> {
+    let text: &[u8; TEXT_LEN] = text.try_into().ok()?;
+    if text[13] != b':' || text[16] != b':' || text[19] != b'.' || text[26] != b'Z' {
+        return None;
+    }
+    let day_micros = match near {
+        Some((near, near_text)) if near_text.starts_with(&text[..DATE_LEN]) => {
+            near.0.div_euclid(MICROS_PER_DAY) * MICROS_PER_DAY
+        }
+        _ => {
+            if text[4] != b'-' || text[7] != b'-' || text[10] != b'T' {
+                return None;
+            }
+            let year = pair(text, 0)? * 100 + pair(text, 2)?;
+            let (month, day) = (pair(text, 5)?, pair(text, 8)?);
+            if !(1..=12).contains(&month) || day < 1 {
+                return None;
+            }
+            let (year, month, day) = (i64::from(year), i64::from(month), i64::from(day));
+            if day > days_in_month(year, month) {
+                return None;
+            }
+            days_from_civil(year, month, day) * MICROS_PER_DAY
+        }
+    };
+    let (hour, minute, second) = (pair(text, 11)?, pair(text, 14)?, pair(text, 17)?);
+    if hour > 23 || minute > 59 || second > 59 {
+        return None;
+    }
+    let micros = (pair(text, 20)? * 100 + pair(text, 22)?) * 100 + pair(text, 24)?;
+    let seconds = (hour * 60 + minute) * 60 + second;
+    let micros = i64::from(seconds) * MICROS_PER_SECOND + i64::from(micros);
+    Some(Timestamp(day_micros + micros))
+}
+
+/// The two digits at `at`.
+#[inline]
+fn pair(text: &[u8; TEXT_LEN], at: usize) -> Option<u32> {
+    let (tens, ones) = (text[at].wrapping_sub(b'0'), text[at + 1].wrapping_sub(b'0'));
+    (tens < 10 && ones < 10).then(|| u32::from(tens * 10 + ones))
+}
+
 /// Parses RFC 3339; a space or a lower-case `t`, `z` and a zone without a colon are taken too.
 pub(crate) fn parse(text: &[u8]) -> Option<Timestamp> {
     let (date, rest) = text.split_at_checked(10)?;
@@ -234,35 +278,35 @@ fn days_in_month(year: i64, month: i64) -> i64 {
 /// the leap day is the last one.
 fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
-    let era = year.div_euclid(400);
-    let year_of_era = year.rem_euclid(400);
-    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
+    // Shifted by one era of 400 years, so that no quotient is negative.
+    let year = year + 400;
+    let month = if month <= 2 { month + 9 } else { month - 3 };
+    let day_of_year = (153 * month + 2) / 5 + day - 1;
+    year * 365 + year / 4 - year / 100 + year / 400 + day_of_year - 719_468 - 146_097
 }
 
-/// The inverse of [`days_from_civil`], for days whose year has four digits.
+/// The inverse of [`days_from_civil`], for days whose year has four digits: year, month and day.
+///
+/// After C. Neri and L. Schneider, "Euclidean affine functions and their application to calendar algorithms" (2022),
+/// as stamps are a good part of what a line costs. Years start in March here too.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     reason = "the range of `Timestamp` keeps all of these small and not negative"
 )]
 fn civil_from_days(days: i64) -> (u32, u32, u32) {
-    // Shifted by one era, so that all that follows is unsigned (and divides faster).
-    let days = (days + 719_468 + 146_097) as u32;
-    let era = days / 146_097;
-    let day_of_era = days % 146_097;
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 {
-        month_from_march + 3
-    } else {
-        month_from_march - 9
-    };
-    let year = year_of_era + era * 400 + u32::from(month <= 2) - 400;
-    (year, month, day)
+    // Shifted by one era of 400 years, so that all that follows is unsigned.
+    let quarter_days = 4 * ((days + 719_468 + 146_097) as u32) + 3;
+    let century = quarter_days / 146_097;
+    let quarter_days = (quarter_days % 146_097) | 3;
+    let product = 2_939_745 * u64::from(quarter_days);
+    let year_of_century = (product >> 32) as u32;
+    let day_of_year = (product as u32) / 2_939_745 / 4;
+    let month_and_day = 2141 * day_of_year + 197_913;
+    let (month, day) = (month_and_day >> 16, (month_and_day & 0xffff) / 2141 + 1);
+    let next_year = day_of_year >= 306;
+    let year = 100 * century + year_of_century + u32::from(next_year) - 400;
+    (year, if next_year { month - 12 } else { month }, day)
 }
 
 #[cfg(test)]
