@@ -3,12 +3,13 @@
 
 mod allocations;
 mod codec;
+mod record;
 mod rounds;
 
 fn main() {
     let names: Vec<String> = std::env::args().skip(1).collect();
     let wanted = |name: &str| names.is_empty() || names.iter().any(|it| it == name);
-    let all: [(&str, fn()); 1] = [("codec", codec::run)];
+    let all: [(&str, fn()); 2] = [("codec", codec::run), ("record", record::run)];
     for (name, run) in all {
         if wanted(name) {
             run();

@@ -1,1 +1,18 @@
-//! Integration tests.
+//! What a user sees, a module per tier or capability. The `tier1_`, `tier2_` and `tier3_` modules are what
+//! `cargo xtask verify --tier N` runs.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a panic is how a test fails; clippy makes an exception for the functions marked as tests, not for their helpers"
+)]
+
+mod support;
+
+mod bad_input;
+mod cli;
+mod outside_crates;
+mod tier1_duration;
+mod tier2_metrics;
+mod tier2_recipes;
+mod tier3_logs;
+mod tier3_recipes;

@@ -6,14 +6,17 @@
 use std::{
     fs::File,
     io,
-    os::{fd::OwnedFd, unix::fs::MetadataExt as _},
+    os::fd::{AsFd, AsRawFd as _, OwnedFd},
     path::Path,
 };
 
 use rustix::{
-    fs::{CWD, Mode, OFlags, openat},
+    fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat, fstat, openat, statat},
     io::Errno,
 };
+
+/// How often a file that was replaced between opening it and looking at it is opened again.
+const TRIES: usize = 20;
 
 const DIRECTORY: OFlags = OFlags::RDONLY
     .union(OFlags::DIRECTORY)
@@ -41,7 +44,7 @@ pub(crate) enum Refusal {
 #[derive(Debug)]
 pub(crate) struct Dir {
     fd: OwnedFd,
-    device: u64,
+    stat: Stat,
 }
 
 impl Dir {
@@ -54,8 +57,7 @@ impl Dir {
     /// Opens the directory `name` in this one.
     pub(crate) fn subdir(&self, name: &str) -> Result<Self, Refusal> {
         check_component(name)?;
-        let fd = openat(&self.fd, name, DIRECTORY, Mode::empty()).map_err(refuse)?;
-        Self::from_fd(fd)
+        Self::from_fd(openat(&self.fd, name, DIRECTORY, Mode::empty()).map_err(refuse)?)
     }
 
     /// Opens the plain file at `path`, relative to this directory.
@@ -74,28 +76,23 @@ impl Dir {
         let mut below: Option<Self> = None;
         for parent in parents.split('/').filter(|_| !parents.is_empty()) {
             let next = below.as_ref().unwrap_or(self).subdir(parent)?;
-            if next.device != self.device {
-                return Err(Refusal::NotConfined("is on another filesystem"));
-            }
+            self.check_filesystem(&next.fd, &next.stat)?;
             below = Some(next);
         }
         let dir = below.as_ref().unwrap_or(self);
-        let file = File::from(openat(&dir.fd, name, PLAIN_FILE, Mode::empty()).map_err(refuse)?);
-        let metadata = file.metadata().map_err(Refusal::Io)?;
-        if !metadata.is_file() {
-            return Err(Refusal::NotConfined(if metadata.is_dir() {
-                "is a directory"
-            } else {
-                "is not a plain file"
-            }));
+        for _ in 0..TRIES {
+            let fd = openat(&dir.fd, name, PLAIN_FILE, Mode::empty()).map_err(refuse)?;
+            let opened = fstat(&fd).map_err(refuse)?;
+            check_plain(&opened)?;
+            self.check_filesystem(&fd, &opened)?;
+            // One look at the open file is not enough: it may have come in as a second link that was taken away
+            // before the look. If it still is the entry that was opened, it was there all the time, and counted.
+            if dir.still_holds(name, &fd, &opened)? {
+                return Ok(File::from(fd));
+            }
+            // Replaced meanwhile, as `metadata.json` is at each change.
         }
-        if metadata.nlink() > 1 {
-            return Err(Refusal::NotConfined("has a second hard link"));
-        }
-        if metadata.dev() != self.device {
-            return Err(Refusal::NotConfined("is on another filesystem"));
-        }
-        Ok(file)
+        Err(Refusal::NotConfined("is replaced all the time"))
     }
 
     /// The names in this directory, with whether each is a directory itself; names that are not UTF-8 are left out.
@@ -106,18 +103,91 @@ impl Dir {
             if let Ok(name) = entry.file_name().to_str()
                 && !matches!(name, "." | "..")
             {
-                let is_dir = entry.file_type() == rustix::fs::FileType::Directory;
-                names.push((name.to_owned(), is_dir));
+                let file_type = match entry.file_type() {
+                    // Not every filesystem tells; one that is gone meanwhile is nothing.
+                    FileType::Unknown => {
+                        statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW).map(|it| type_of(&it))
+                    }
+                    known => Ok(known),
+                };
+                names.push((name.to_owned(), file_type == Ok(FileType::Directory)));
             }
         }
         Ok(names)
     }
 
     fn from_fd(fd: OwnedFd) -> Result<Self, Refusal> {
-        let stat = rustix::fs::fstat(&fd).map_err(refuse)?;
-        #[allow(clippy::useless_conversion, reason = "the type differs by platform")]
-        let device = u64::try_from(stat.st_dev).unwrap_or(0);
-        Ok(Self { fd, device })
+        let stat = fstat(&fd).map_err(refuse)?;
+        Ok(Self { fd, stat })
+    }
+
+    /// Whether `fd`, opened as `name` in this directory, is the same entry of it ever since.
+    fn still_holds(&self, name: &str, fd: &OwnedFd, opened: &Stat) -> Result<bool, Refusal> {
+        self.wait_for_changes();
+        if let (Some(mut path), Some(now)) = (path_of(&self.fd), path_of(fd)) {
+            // An entry that was removed is told as such for ever, even if its name is there again.
+            path.push(b'/');
+            path.extend_from_slice(name.as_bytes());
+            return Ok(now == path);
+        }
+        // Without `/proc`: the next best, which a swap at the right moments can get by.
+        let named = statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW).map_err(refuse)?;
+        check_plain(&named)?;
+        check_plain(&fstat(fd).map_err(refuse)?)?;
+        Ok((named.st_dev, named.st_ino) == (opened.st_dev, opened.st_ino))
+    }
+
+    /// Waits until a removal that is under way in this directory is over: an entry stays visible for a moment after its
+    /// file has lost the link. Reading a directory takes the lock that changing it holds.
+    fn wait_for_changes(&self) {
+        #[cfg(target_os = "linux")]
+        {
+            let mut buffer = [std::mem::MaybeUninit::uninit(); 1024];
+            // What it reads, and how far, means nothing: `names` reads by a descriptor of its own.
+            let _ = rustix::fs::RawDir::new(&self.fd, &mut buffer).next();
+        }
+    }
+
+    /// Refuses what is mounted somewhere below this directory.
+    fn check_filesystem(&self, fd: &impl AsFd, stat: &Stat) -> Result<(), Refusal> {
+        if stat.st_dev != self.stat.st_dev || is_mount_root(fd) {
+            return Err(Refusal::NotConfined("is on another filesystem"));
+        }
+        Ok(())
+    }
+}
+
+/// Whether something is mounted right there; a bind mount may be of the same filesystem.
+#[cfg(target_os = "linux")]
+fn is_mount_root(fd: &impl AsFd) -> bool {
+    use rustix::fs::{StatxAttributes, StatxFlags, statx};
+    // An old kernel does not know.
+    statx(fd, "", AtFlags::EMPTY_PATH, StatxFlags::empty())
+        .is_ok_and(|it| it.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn is_mount_root(_: &impl AsFd) -> bool {
+    false
+}
+
+/// The path of an open file as the kernel keeps it; says so if the entry that was opened is gone.
+fn path_of(fd: &OwnedFd) -> Option<Vec<u8>> {
+    let link = format!("/proc/self/fd/{}", fd.as_raw_fd());
+    let path = rustix::fs::readlink(link, Vec::new()).ok()?;
+    Some(path.into_bytes())
+}
+
+fn type_of(stat: &Stat) -> FileType {
+    FileType::from_raw_mode(stat.st_mode)
+}
+
+fn check_plain(stat: &Stat) -> Result<(), Refusal> {
+    match type_of(stat) {
+        FileType::RegularFile if stat.st_nlink <= 1 => Ok(()),
+        FileType::RegularFile => Err(Refusal::NotConfined("has a second hard link")),
+        FileType::Directory => Err(Refusal::NotConfined("is a directory")),
+        _ => Err(Refusal::NotConfined("is not a plain file")),
     }
 }
 

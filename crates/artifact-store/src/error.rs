@@ -27,7 +27,7 @@ pub enum StoreError {
         source: io::Error,
     },
     /// There is no such worker.
-    #[error("no worker `{worker_id}` in `{}`", data_dir.display())]
+    #[error("no worker `{worker_id:.200}` in `{}`", data_dir.display())]
     WorkerNotFound {
         /// The id asked for.
         worker_id: WorkerId,
@@ -35,7 +35,7 @@ pub enum StoreError {
         data_dir: PathBuf,
     },
     /// A worker has no such file.
-    #[error("worker `{worker_id}` has no file `{file}`; its files: {}", files.join(", "))]
+    #[error("worker `{worker_id}` has no file `{file}`; {}", listed(files))]
     FileNotFound {
         /// The worker.
         worker_id: WorkerId,
@@ -70,6 +70,17 @@ pub enum StoreError {
         /// What is wrong with it.
         reason: String,
     },
+}
+
+/// The first of `files`; all of them could be thousands.
+fn listed(files: &[String]) -> String {
+    const SHOWN: usize = 20;
+    let shown = files[..files.len().min(SHOWN)].join(", ");
+    match files.len() {
+        0 => "it has no files".to_owned(),
+        n if n > SHOWN => format!("its files: {shown} and {} more", n - SHOWN),
+        _ => format!("its files: {shown}"),
+    }
 }
 
 impl StoreError {

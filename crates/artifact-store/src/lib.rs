@@ -42,6 +42,11 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+/// The example of the README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
+
 pub use crate::{
     data_dir::{DATA_DIR_VARIABLE, IfMissing, data_dir},
     error::StoreError,

@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-use metrics_core::{Timestamp, WorkerId};
+use metrics_core::Timestamp;
 
 use crate::{ArtifactStore, Metadata, Status, StoreError, worker_id};
 
@@ -34,35 +34,32 @@ impl ArtifactStore {
     /// # Errors
     /// Only if the data directory itself cannot be read.
     pub fn list(&self, filter: &WorkerFilter) -> Result<WorkerList, StoreError> {
+        let limit = filter.limit.unwrap_or(usize::MAX);
         let mut list = WorkerList::default();
-        let since = filter.since.map(worker_id::stamp);
-        let mut last_stamp = None;
-        for name in self.names_newest_first()? {
-            let stamp = worker_id::has_stamp(&name).then(|| name[..19].to_owned());
-            if let (Some(stamp), Some(since)) = (&stamp, &since)
-                && stamp < since
-            {
-                break; // All that follow are older.
-            }
-            // Ids tell seconds; within one all are needed to know the newest.
-            let full = filter.limit.is_some_and(|it| list.workers.len() >= it);
-            if full && stamp != last_stamp {
+        let mut n_timed = 0;
+        for second in self.seconds_newest_first(filter.since)? {
+            // Names without a time come first and say nothing about what follows.
+            if n_timed >= limit {
                 break;
             }
-            last_stamp = stamp;
-            match self.read_metadata(&name.into()) {
-                Ok(metadata) if filter.matches(&metadata) => list.workers.push(metadata),
-                Ok(_) => {}
-                Err(problem) => list.problems.push(problem),
+            let found = self.read_second(&second, filter);
+            if second.is_timed {
+                n_timed += found.workers.len();
             }
+            list.workers.extend(found.workers);
+            list.problems.extend(found.problems);
         }
         list.workers.sort_by_key(|it| Reverse(it.created_at));
-        list.workers.truncate(filter.limit.unwrap_or(usize::MAX));
+        list.workers.truncate(limit);
         Ok(list)
     }
 
-    /// The names of all worker directories: those whose names tell no time first, then the newest.
-    pub(crate) fn names_newest_first(&self) -> Result<Vec<String>, StoreError> {
+    /// The worker directories' names, a second's together: first those whose names tell no time, then the newest second.
+    pub(crate) fn seconds_newest_first(
+        &self,
+        since: Option<Timestamp>,
+    ) -> Result<Vec<Second>, StoreError> {
+        let since = since.map(worker_id::stamp);
         let names = self
             .dir()?
             .names()
@@ -70,15 +67,45 @@ impl ArtifactStore {
         let mut names: Vec<_> = names
             .into_iter()
             .filter(|(name, is_dir)| *is_dir && !name.starts_with('.'))
-            .map(|(name, _)| (Reverse((!worker_id::has_stamp(&name), name.clone())), name))
+            .map(|(name, _)| (!worker_id::has_stamp(&name), name))
+            .filter(|(untimed, name)| {
+                *untimed || since.as_ref().is_none_or(|it| name[..19] >= it[..])
+            })
             .collect();
-        names.sort_unstable();
-        Ok(names.into_iter().map(|(_, name)| name).collect())
+        names.sort_unstable_by(|one, other| other.cmp(one));
+        let together = names.chunk_by(|(untimed, name), (other_untimed, other)| {
+            untimed == other_untimed && (*untimed || name[..19] == other[..19])
+        });
+        Ok(together
+            .map(|names| Second {
+                is_timed: !names[0].0,
+                names: names.iter().map(|(_, name)| name.clone()).collect(),
+            })
+            .collect())
     }
 
-    fn read_metadata(&self, worker_id: &WorkerId) -> Result<Metadata, StoreError> {
-        self.worker(worker_id)?.metadata()
+    /// The workers of one second that fit `filter`, newest first. Ids tell seconds, so all must be read to know.
+    pub(crate) fn read_second(&self, second: &Second, filter: &WorkerFilter) -> WorkerList {
+        let mut list = WorkerList::default();
+        for name in &second.names {
+            let worker = self.worker(&name.as_str().into());
+            match worker.and_then(|it| it.metadata()) {
+                Ok(metadata) if filter.matches(&metadata) => list.workers.push(metadata),
+                Ok(_) => {}
+                Err(problem) => list.problems.push(problem),
+            }
+        }
+        list.workers.sort_by_key(|it| Reverse(it.created_at));
+        list
     }
+}
+
+/// Worker directories whose names tell the same second.
+#[derive(Debug)]
+pub(crate) struct Second {
+    /// `false` for directories whose names tell no time.
+    is_timed: bool,
+    names: Vec<String>,
 }
 
 impl WorkerFilter {

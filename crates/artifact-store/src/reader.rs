@@ -13,6 +13,7 @@ use crate::{
     StoreError,
     confined::{Dir, Refusal},
     metadata::Metadata,
+    whole_file::UNFINISHED,
     worker::file_names,
 };
 
@@ -71,19 +72,31 @@ impl WorkerReader {
     /// What `metadata.json` says.
     ///
     /// # Errors
-    /// [`StoreError::Damaged`] if it does not say what it should, and as [`open_file`](Self::open_file).
+    /// [`StoreError::Damaged`] if it does not say what it should or is not a plain file; otherwise as
+    /// [`open_file`](Self::open_file).
     pub fn metadata(&self) -> Result<Metadata, StoreError> {
         let damaged = |reason: String| StoreError::Damaged {
             path: self.path.join(file_names::METADATA),
             reason,
         };
-        let file = self.open_file(file_names::METADATA)?;
+        let file = self
+            .open_file(file_names::METADATA)
+            .map_err(|error| match error {
+                // Said of the file, which nobody asked for by its path.
+                StoreError::Refused { problem, .. } => damaged(format!("it {problem}")),
+                error => error,
+            })?;
+        let too_long = || damaged(format!("longer than {MAX_METADATA_BYTES} bytes"));
+        let error = |it| StoreError::io("read", self.path.join(file_names::METADATA))(it);
+        if file.metadata().map_err(error)?.len() > MAX_METADATA_BYTES {
+            return Err(too_long());
+        }
         let mut json = Vec::new();
         file.take(MAX_METADATA_BYTES + 1)
             .read_to_end(&mut json)
-            .map_err(StoreError::io("read", self.path.join(file_names::METADATA)))?;
+            .map_err(error)?;
         if json.len() as u64 > MAX_METADATA_BYTES {
-            return Err(damaged(format!("longer than {MAX_METADATA_BYTES} bytes")));
+            return Err(too_long());
         }
         let metadata: Metadata =
             serde_json::from_slice(&json).map_err(|it| damaged(it.to_string()))?;
@@ -105,8 +118,9 @@ impl WorkerReader {
         Ok(EventReader::new(BufReader::with_capacity(64 << 10, file)))
     }
 
-    /// The part of a file that begins at `offset`: at most `max_bytes` (and never more than 1 MiB), cut at a line end, or
-    /// inside a longer line at the end of a character.
+    /// The part of a file that begins at `offset`: at most `max_bytes` (at least 4, so that any character fits, and never
+    /// more than 1 MiB), cut at a line end, or inside a longer line at the end of a character. Empty at or beyond the
+    /// file's end.
     ///
     /// # Errors
     /// As [`open_file`](Self::open_file).
@@ -118,18 +132,23 @@ impl WorkerReader {
     ) -> Result<FilePart, StoreError> {
         let opened = self.open_file(file)?;
         let error = |it| StoreError::io("read", self.path.join(file))(it);
-        // One byte more than asked for shows whether the part ends where a line does.
-        let mut bytes = vec![0; max_bytes.clamp(1, MAX_READ_BYTES)];
+        let mut bytes = vec![0; max_bytes.clamp(4, MAX_READ_BYTES)];
         let read = read_full(&opened, &mut bytes, offset).map_err(error)?;
-        let total_bytes = opened.metadata().map_err(error)?.len().max(offset);
         bytes.truncate(read);
-        // A shrinking file ends where reading ended.
-        let total_bytes = if read == 0 { offset } else { total_bytes };
-        if offset + (read as u64) < total_bytes {
+        let read_to = offset.saturating_add(read as u64);
+        let len = opened.metadata().map_err(error)?.len();
+        let total_bytes = if read == 0 {
+            // What a growing file got since then is for the next read.
+            len.min(offset)
+        } else {
+            // A shrinking file ends where reading ended.
+            len.max(read_to)
+        };
+        if read_to < total_bytes {
             bytes.truncate(cut(&bytes));
         }
         Ok(FilePart {
-            next_offset: offset + bytes.len() as u64,
+            next_offset: offset.saturating_add(bytes.len() as u64),
             text: String::from_utf8(bytes)
                 .unwrap_or_else(|it| String::from_utf8_lossy(it.as_bytes()).into_owned()),
             offset,
@@ -137,7 +156,7 @@ impl WorkerReader {
         })
     }
 
-    /// The files of the worker, as relative paths, sorted.
+    /// The files of the worker, as relative paths, sorted; without those that are being written aside.
     ///
     /// # Errors
     /// [`StoreError::Io`].
@@ -152,6 +171,7 @@ impl WorkerReader {
                 files.extend(below.into_iter().map(|(it, _)| format!("{name}/{it}")));
             }
         }
+        files.retain(|it| !it.ends_with(UNFINISHED));
         files.sort_unstable();
         Ok(files)
     }
@@ -186,7 +206,11 @@ impl WorkerReader {
 fn read_full(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
     let mut read = 0;
     while read < bytes.len() {
-        match file.read_at(&mut bytes[read..], offset + read as u64) {
+        let at = offset.saturating_add(read as u64);
+        if i64::try_from(at.saturating_add(bytes.len() as u64)).is_err() {
+            break; // No file is that long, and the system calls such an offset invalid.
+        }
+        match file.read_at(&mut bytes[read..], at) {
             Ok(0) => break,
             Ok(n) => read += n,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -201,10 +225,23 @@ fn cut(bytes: &[u8]) -> usize {
     if let Some(at) = memchr::memrchr(b'\n', bytes) {
         return at + 1;
     }
-    // A character has at most four bytes, so at most three of its beginning stand here.
-    let last = bytes.len().saturating_sub(4);
-    match std::str::from_utf8(&bytes[last..]) {
-        Err(error) if error.error_len().is_none() => last + error.valid_up_to(),
-        _ => bytes.len(),
+    // A character has at most four bytes; the last one begins at the last byte that does not go on with another.
+    let beginnings = bytes.iter().rev().take(4);
+    match beginnings
+        .enumerate()
+        .find(|(_, byte)| **byte & 0xC0 != 0x80)
+    {
+        Some((behind, _)) => {
+            let at = bytes.len() - 1 - behind;
+            let unfinished =
+                std::str::from_utf8(&bytes[at..]).is_err_and(|it| it.error_len().is_none());
+            // A part is never empty: reading would not get on.
+            if unfinished && at > 0 {
+                at
+            } else {
+                bytes.len()
+            }
+        }
+        None => bytes.len(),
     }
 }

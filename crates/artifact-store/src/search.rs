@@ -1,16 +1,22 @@
 //! Searching the files of many workers with ripgrep's parts, within bounds.
 
+mod walk;
+
 use std::{
-    fs::File,
-    io::{self, Read},
+    sync::mpsc::{Receiver, RecvTimeoutError, channel},
+    thread,
     time::{Duration, Instant},
 };
 
-use grep_regex::RegexMatcherBuilder;
-use grep_searcher::{BinaryDetection, Searcher, SearcherBuilder, Sink, SinkMatch};
+use grep_regex::{RegexMatcher, RegexMatcherBuilder};
 use metrics_core::{Timestamp, WorkerId};
 
-use crate::{ArtifactStore, StoreError, WorkerFilter};
+use self::walk::{Found, Walk};
+use crate::{ArtifactStore, StoreError};
+
+/// The largest compiled pattern, in bytes. Time to search grows with it.
+const MAX_PATTERN_BYTES: usize = 1 << 20;
+const TIME_IS_UP: &str = "the time limit was reached";
 
 /// What to search for, and how far.
 #[derive(Debug, Clone)]
@@ -70,148 +76,76 @@ pub struct SearchResult {
 impl ArtifactStore {
     /// Searches the files of all workers, the newest first, for lines that match `pattern` in upper or lower case.
     ///
+    /// Workers and files that cannot be read, and files with lines of several MiB, are passed over, and said. Files that
+    /// are no text are searched like others.
+    ///
     /// # Errors
-    /// [`StoreError::Pattern`] if `pattern` is not a regular expression or too large a one.
+    /// [`StoreError::Pattern`] if `pattern` is not a regular expression or too large a one; otherwise only if the data
+    /// directory itself cannot be read or no thread can be started.
     pub fn search(
         &self,
         pattern: &str,
         options: &SearchOptions,
     ) -> Result<SearchResult, StoreError> {
-        let matcher = RegexMatcherBuilder::new()
-            .case_insensitive(true)
-            .line_terminator(Some(b'\n'))
-            .size_limit(10 << 20)
-            .dfa_size_limit(10 << 20)
-            .build(pattern)
-            .map_err(|it| StoreError::Pattern {
-                pattern: pattern.chars().take(200).collect(),
-                reason: it.to_string(),
-            })?;
-        let mut searcher = SearcherBuilder::new()
-            .line_number(true)
-            .binary_detection(BinaryDetection::quit(0))
-            .heap_limit(Some(16 << 20))
-            .build();
-        let deadline = Instant::now() + options.max_time;
-        let mut result = SearchResult::default();
-        let workers = self.list(&WorkerFilter {
-            since: options.since,
-            owner: options.owner.clone(),
-            ..WorkerFilter::default()
-        })?;
-        result
-            .skipped
-            .extend(workers.problems.iter().map(ToString::to_string));
-        for metadata in workers.workers {
-            let Ok(worker) = self.worker(&metadata.worker_id) else {
-                continue; // Pruned meanwhile.
-            };
-            result.workers_searched += 1;
-            for file in worker.files()? {
-                let opened = match worker.open_file(&file) {
-                    Ok(opened) => opened,
-                    Err(error) => {
-                        result.skipped.push(error.to_string());
-                        continue;
-                    }
-                };
-                let mut sink = Collect {
-                    matcher: &matcher,
-                    options,
-                    worker_id: &metadata.worker_id,
-                    job_id: metadata.job_id,
-                    file: &file,
-                    result: &mut result,
-                    binary: false,
-                };
-                let outcome = searcher.search_reader(&matcher, Timed(opened, deadline), &mut sink);
-                let binary = sink.binary;
-                let name = || worker.path().join(&file).display().to_string();
-                match outcome {
-                    Ok(()) if binary => result
-                        .skipped
-                        .push(format!("{}: searched up to its first NUL byte", name())),
-                    Ok(()) => {}
-                    Err(error) if error.kind() == io::ErrorKind::TimedOut => {
-                        result.stopped = Some("the time limit was reached");
-                        return Ok(result);
-                    }
-                    Err(error) => result.skipped.push(format!("{}: {error}", name())),
-                }
-                if result.stopped.is_some() {
-                    return Ok(result);
-                }
+        let deadline = Instant::now().checked_add(options.max_time);
+        let matcher = matcher(pattern)?;
+        let seconds = self.seconds_newest_first(options.since)?;
+        let (found, finds) = channel();
+        let walk = Walk::new(self.clone(), matcher, options.clone(), deadline, found);
+        // A pattern can be slow in the middle of a line, where nothing asks for the time. The answer does not wait for
+        // that; the thread ends behind that line.
+        thread::Builder::new()
+            .name("triscope-search".to_owned())
+            .spawn(move || walk.run(&seconds))
+            .map_err(StoreError::io("start a thread to search", self.data_dir()))?;
+        Ok(collect(&finds, deadline))
+    }
+}
+
+fn matcher(pattern: &str) -> Result<RegexMatcher, StoreError> {
+    RegexMatcherBuilder::new()
+        .case_insensitive(true)
+        .line_terminator(Some(b'\n'))
+        .size_limit(MAX_PATTERN_BYTES)
+        .dfa_size_limit(10 << 20)
+        .build(pattern)
+        .map_err(|it| StoreError::Pattern {
+            pattern: pattern.chars().take(200).collect(),
+            reason: reason(&it.to_string()),
+        })
+}
+
+/// The last line of a parser's message. Those before it show the pattern, however long it is.
+fn reason(message: &str) -> String {
+    let last = message.lines().last().unwrap_or_default();
+    let last = last.strip_prefix("error: ").unwrap_or(last);
+    last.trim_end_matches('.').chars().take(300).collect()
+}
+
+/// What is found until the deadline.
+fn collect(finds: &Receiver<Found>, deadline: Option<Instant>) -> SearchResult {
+    let mut result = SearchResult::default();
+    loop {
+        let found = match deadline {
+            None => finds.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            Some(it) => finds.recv_timeout(it.saturating_duration_since(Instant::now())),
+        };
+        match found {
+            Ok(Found::Worker) => result.workers_searched += 1,
+            Ok(Found::Match(found)) => result.matches.push(found),
+            Ok(Found::Skipped(what)) => result.skipped.push(what),
+            Ok(Found::Ended(stopped)) => {
+                result.stopped = stopped;
+                return result;
+            }
+            Err(RecvTimeoutError::Timeout) => {
+                result.stopped = Some(TIME_IS_UP);
+                return result;
+            }
+            Err(RecvTimeoutError::Disconnected) => {
+                result.stopped = Some("the search broke off");
+                return result;
             }
         }
-        Ok(result)
-    }
-}
-
-/// A file that is not read beyond the deadline.
-struct Timed(File, Instant);
-
-impl Read for Timed {
-    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        if Instant::now() >= self.1 {
-            return Err(io::ErrorKind::TimedOut.into());
-        }
-        self.0.read(bytes)
-    }
-}
-
-struct Collect<'a> {
-    matcher: &'a grep_regex::RegexMatcher,
-    options: &'a SearchOptions,
-    worker_id: &'a WorkerId,
-    job_id: Option<u64>,
-    file: &'a str,
-    result: &'a mut SearchResult,
-    binary: bool,
-}
-
-impl Sink for Collect<'_> {
-    type Error = io::Error;
-
-    fn matched(&mut self, _: &Searcher, found: &SinkMatch<'_>) -> io::Result<bool> {
-        if self.result.matches.len() >= self.options.max_matches {
-            self.result.stopped = Some("the limit on matches was reached");
-            return Ok(false);
-        }
-        self.result.matches.push(Match {
-            worker_id: self.worker_id.clone(),
-            job_id: self.job_id,
-            file: self.file.to_owned(),
-            line: found.line_number().unwrap_or(0),
-            text: self.excerpt(found.bytes()),
-        });
-        Ok(true)
-    }
-
-    fn binary_data(&mut self, _: &Searcher, _: u64) -> io::Result<bool> {
-        self.binary = true;
-        Ok(false)
-    }
-}
-
-impl Collect<'_> {
-    /// The line's characters around the match.
-    fn excerpt(&self, line: &[u8]) -> String {
-        use grep_matcher::Matcher as _;
-        let start = self
-            .matcher
-            .find(line)
-            .ok()
-            .flatten()
-            .map_or(0, |it| it.start());
-        let text = String::from_utf8_lossy(line);
-        let text = text.trim_end();
-        let before = String::from_utf8_lossy(&line[..start]).chars().count();
-        let max = self.options.max_chars;
-        if text.chars().count() <= max {
-            return text.to_owned();
-        }
-        // A long line is shown from a little before its match.
-        let skip = before.saturating_sub(max / 4);
-        text.chars().skip(skip).take(max).collect()
     }
 }

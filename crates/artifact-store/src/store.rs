@@ -1,11 +1,13 @@
 //! The store: a data directory full of workers.
 
 use std::{
+    collections::HashMap,
+    io,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
 };
 
-use metrics_core::{Clock, TraceContext, WorkerId};
+use metrics_core::{Clock, Timestamp, TraceContext, WorkerId};
 use serde_json::Value;
 
 use crate::{
@@ -29,8 +31,18 @@ pub struct ArtifactStore(Arc<Inner>);
 struct Inner {
     data_dir: PathBuf,
     clock: Clock,
-    run: Run,
+    /// Each worker made here holds it too: its process lives, even if this store is gone.
+    run: Arc<Run>,
     writer: Arc<Writer>,
+    numbers: Mutex<Numbers>,
+}
+
+/// The next free number of each id of the current second. A hint: without it many workers with one task would each try
+/// all numbers from the first.
+#[derive(Debug, Default)]
+struct Numbers {
+    second: String,
+    next: HashMap<WorkerId, u32>,
 }
 
 /// What a worker to be made is.
@@ -90,10 +102,11 @@ impl ArtifactStore {
         let writer = Writer::start(Arc::new(SystemDisk), Budget::of_process())
             .map_err(StoreError::io("start the writer thread for", &data_dir))?;
         Ok(Self(Arc::new(Inner {
-            run: Run::begin(&data_dir)?,
+            run: Arc::new(Run::begin(&data_dir)?),
             data_dir,
             clock,
             writer,
+            numbers: Mutex::default(),
         })))
     }
 
@@ -125,7 +138,7 @@ impl ArtifactStore {
     /// [`StoreError::Io`] if the directory or its files cannot be made.
     pub fn create_worker(&self, new: NewWorker) -> Result<WorkerWriter, StoreError> {
         let now = self.0.clock.timestamp();
-        let (worker_id, dir) = self.claim_dir(|n| worker_id::worker_id(now, &new.task, n))?;
+        let (worker_id, dir) = self.claim_dir(now, &new.task)?;
         let metadata = Metadata {
             worker_id,
             task: new.task,
@@ -154,7 +167,7 @@ impl ArtifactStore {
             format: METADATA_FORMAT,
             extra: serde_json::Map::new(),
         };
-        WorkerWriter::create(dir, metadata, &self.0.writer)
+        WorkerWriter::create(dir, metadata, &self.0.writer, &self.0.run)
     }
 
     /// The worker `worker_id`, for reading.
@@ -198,7 +211,7 @@ impl ArtifactStore {
         let joined = tokio::task::spawn_blocking(move || body(&store)).await;
         joined.unwrap_or_else(|error| {
             Err(StoreError::io("work in", self.data_dir())(
-                std::io::Error::other(error),
+                io::Error::other(error),
             ))
         })
     }
@@ -214,17 +227,39 @@ impl ArtifactStore {
         })
     }
 
-    fn claim_dir(&self, id: impl Fn(u32) -> WorkerId) -> Result<(WorkerId, PathBuf), StoreError> {
-        for n in 1.. {
-            let worker_id = id(n);
+    fn claim_dir(&self, now: Timestamp, task: &str) -> Result<(WorkerId, PathBuf), StoreError> {
+        loop {
+            let n = self.next_number(now, task);
+            let worker_id = worker_id::worker_id(now, task, n);
             let dir = self.0.data_dir.join(worker_id.as_str());
             match whole_file::create_private_dir(&dir) {
                 Ok(()) => return Ok((worker_id, dir)),
-                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && n < u32::MAX => {
-                }
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists && n < u32::MAX => {}
                 Err(error) => return Err(StoreError::io("create", dir)(error)),
             }
         }
-        unreachable!("the last number returns")
+    }
+
+    /// A number that nobody asked this store for in this second.
+    fn next_number(&self, now: Timestamp, task: &str) -> u32 {
+        let second = worker_id::stamp(now);
+        let mut numbers = self
+            .0
+            .numbers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if numbers.second != second {
+            *numbers = Numbers {
+                second,
+                next: HashMap::new(),
+            };
+        }
+        let next = numbers
+            .next
+            .entry(worker_id::worker_id(now, task, 1))
+            .or_insert(1);
+        let n = *next;
+        *next = n.saturating_add(1);
+        n
     }
 }

@@ -1,1 +1,15 @@
 //! What users of a store see.
+
+mod confined;
+mod data_dir;
+mod list;
+mod metadata;
+mod modes;
+mod mounts;
+mod races;
+mod read_file;
+mod run;
+mod search;
+mod support;
+mod worker;
+mod worker_ids;

@@ -1,8 +1,8 @@
 //! The writing side of one worker's directory.
 
 use std::{
-    fs::OpenOptions,
-    io::Write as _,
+    fs::{self, OpenOptions},
+    io::{self, Write as _},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -14,7 +14,8 @@ use serde::Serialize;
 use crate::{
     StoreError,
     metadata::Metadata,
-    whole_file::{create_private_dir, private, write_whole},
+    run::Run,
+    whole_file::{create_private_dir, open_to_append, private, write_whole},
     writer::{EventCounts, MetricsFile, Writer},
 };
 
@@ -35,9 +36,14 @@ pub mod file_names {
 /// The one writer of a worker's directory. Dropping it waits for its events, 2 s at most.
 #[derive(Debug)]
 pub struct WorkerWriter {
+    worker_id: WorkerId,
     dir: PathBuf,
     metadata: Mutex<Metadata>,
+    /// Held while a line is appended to `thread.jsonl`.
+    thread: Mutex<()>,
     metrics: Arc<MetricsFile>,
+    /// The worker is alive for other processes as long as this lives, which may be longer than its store.
+    _run: Arc<Run>,
 }
 
 impl WorkerWriter {
@@ -45,25 +51,36 @@ impl WorkerWriter {
         dir: PathBuf,
         metadata: Metadata,
         writer: &Arc<Writer>,
+        run: &Arc<Run>,
     ) -> Result<Self, StoreError> {
         let metrics_path = dir.join(file_names::METRICS);
-        private(OpenOptions::new().write(true).create_new(true))
+        let created = private(OpenOptions::new().write(true).create_new(true))
             .open(&metrics_path)
-            .map_err(StoreError::io("create", &metrics_path))?;
-        let metrics =
-            MetricsFile::new(metadata.worker_id.clone(), metrics_path, Arc::clone(writer));
+            .map_err(StoreError::io("create", &metrics_path));
+        let worker_id = metadata.worker_id.clone();
+        let metrics = MetricsFile::new(worker_id.clone(), metrics_path, Arc::clone(writer));
         let worker = Self {
+            worker_id,
             dir,
             metadata: Mutex::new(metadata),
+            thread: Mutex::default(),
             metrics,
+            _run: Arc::clone(run),
         };
-        worker.update(|_| ())?;
-        Ok(worker)
+        match created.and_then(|_| worker.update(|_| ())) {
+            Ok(()) => Ok(worker),
+            Err(error) => {
+                // A directory without metadata would be reported for ever. What is not ours stays.
+                let _ = fs::remove_file(worker.dir.join(file_names::METRICS));
+                let _ = fs::remove_dir(&worker.dir);
+                Err(error)
+            }
+        }
     }
 
     /// The worker's id.
     pub fn id(&self) -> WorkerId {
-        self.lock().worker_id.clone()
+        self.worker_id.clone()
     }
 
     /// Its directory.
@@ -92,7 +109,8 @@ impl WorkerWriter {
         self.lock().clone()
     }
 
-    /// Changes `metadata.json`: the whole file is written aside and renamed.
+    /// Changes `metadata.json`: the whole file is written aside and renamed. `change` must not call this worker's
+    /// `update` or `metadata`, which would wait for each other; the worker's id stays what it is.
     ///
     /// # Errors
     /// [`StoreError::Io`]; the change is kept in memory and written with the next one.
@@ -100,6 +118,7 @@ impl WorkerWriter {
         let path = self.dir.join(file_names::METADATA);
         let mut metadata = self.lock();
         change(&mut metadata);
+        metadata.worker_id = self.worker_id.clone(); // Another one's file could not be read any more.
         let mut json = serde_json::to_vec_pretty(&*metadata).map_err(|it| StoreError::Damaged {
             path: path.clone(),
             reason: it.to_string(),
@@ -117,7 +136,7 @@ impl WorkerWriter {
         write_whole(&path, result.as_bytes()).map_err(StoreError::io("write", path))
     }
 
-    /// Appends one message to `thread.jsonl`.
+    /// Appends one message to `thread.jsonl`: the whole line or, with an error, none of it.
     ///
     /// # Errors
     /// [`StoreError::Io`]; [`StoreError::Damaged`] if `message` cannot be written as JSON.
@@ -128,10 +147,8 @@ impl WorkerWriter {
             reason: it.to_string(),
         })?;
         line.push(b'\n');
-        private(OpenOptions::new().append(true).create(true))
-            .open(&path)
-            .and_then(|mut file| file.write_all(&line))
-            .map_err(StoreError::io("append to", path))
+        let _one_at_a_time = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        append_whole(&path, &line).map_err(StoreError::io("append to", path))
     }
 
     /// Keeps a tool's whole output as `tool_calls/001_ssh_exec.txt`; `number` counts the worker's tool calls from 1.
@@ -147,7 +164,7 @@ impl WorkerWriter {
     ) -> Result<String, StoreError> {
         let dir = self.dir.join(file_names::TOOL_CALLS);
         match create_private_dir(&dir) {
-            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
                 return Err(StoreError::io("create", dir)(error));
             }
             _ => {}
@@ -167,6 +184,15 @@ impl Drop for WorkerWriter {
     fn drop(&mut self) {
         self.metrics.close(Duration::from_secs(2));
     }
+}
+
+/// Appends `line`; half a line does not stay, as the next one would be glued to it.
+fn append_whole(path: &Path, line: &[u8]) -> io::Result<()> {
+    let mut file = open_to_append(path)?;
+    let before = file.metadata()?.len();
+    file.write_all(line).inspect_err(|_| {
+        let _ = file.set_len(before);
+    })
 }
 
 /// A tool's name as a part of a file name.

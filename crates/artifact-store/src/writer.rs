@@ -9,7 +9,7 @@ mod metrics_file;
 mod output;
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
     time::{Duration, Instant},
@@ -48,10 +48,34 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Queue {
     ready: VecDeque<Arc<MetricsFile>>,
-    /// Workers whose write failed, with the time of the next try.
-    retries: Vec<(Instant, Arc<MetricsFile>)>,
+    /// Workers whose write failed, by the time of the next try; the number tells equal times apart.
+    retries: BTreeMap<(Instant, u64), Arc<MetricsFile>>,
+    next_retry: u64,
+    /// The last turn went to a retry, so the next one goes to a ready worker.
+    retried: bool,
     waiting: bool,
     stopped: bool,
+}
+
+impl Queue {
+    fn retry_at(&mut self, at: Instant, file: Arc<MetricsFile>) {
+        self.next_retry += 1;
+        self.retries.insert((at, self.next_retry), file);
+    }
+
+    /// What can be written now. Retries and ready workers take turns, so that neither waits for the other for ever.
+    fn take_turn(&mut self) -> Option<Arc<MetricsFile>> {
+        let retry = self.retries.first_entry();
+        let due = retry.filter(|it| it.key().0 <= Instant::now());
+        if let Some(due) = due
+            && (self.ready.is_empty() || !self.retried)
+        {
+            self.retried = true;
+            return Some(due.remove());
+        }
+        self.retried = false;
+        self.ready.pop_front()
+    }
 }
 
 impl Writer {
@@ -142,9 +166,9 @@ fn run(shared: &Shared) {
             metrics_file::Progress::More => shared.queue().ready.push_back(file),
             metrics_file::Progress::Failed { failures } => {
                 let wait = RETRY_FIRST
-                    .saturating_mul(1 << failures.min(10))
+                    .saturating_mul(1 << failures.saturating_sub(1).min(10))
                     .min(RETRY_MAX);
-                shared.queue().retries.push((Instant::now() + wait, file));
+                shared.queue().retry_at(Instant::now() + wait, file);
             }
         }
     }
@@ -154,19 +178,15 @@ fn run(shared: &Shared) {
 fn next(shared: &Shared) -> Option<Arc<MetricsFile>> {
     let mut queue = shared.queue();
     loop {
-        if let Some(file) = queue.ready.pop_front() {
+        if let Some(file) = queue.take_turn() {
             return Some(file);
         }
-        let now = Instant::now();
-        if let Some(due) = queue.retries.iter().position(|(at, _)| *at <= now) {
-            return Some(queue.retries.swap_remove(due).1);
-        }
         if queue.stopped {
-            // Whoever could still ask is gone; what failed until now stays lost.
+            // A worker on the queue keeps its writer, so nothing waits here any more.
             return None;
         }
         queue.waiting = true;
-        let until = queue.retries.iter().map(|(at, _)| *at).min();
+        let until = queue.retries.keys().next().map(|(at, _)| *at);
         queue = match until {
             None => shared
                 .wake
@@ -175,7 +195,7 @@ fn next(shared: &Shared) -> Option<Arc<MetricsFile>> {
             Some(until) => {
                 shared
                     .wake
-                    .wait_timeout(queue, until.saturating_duration_since(now))
+                    .wait_timeout(queue, until.saturating_duration_since(Instant::now()))
                     .unwrap_or_else(PoisonError::into_inner)
                     .0
             }

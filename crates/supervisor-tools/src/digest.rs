@@ -1,6 +1,6 @@
 //! What a worker's `metrics.jsonl` comes to: counts, times, failures, tokens.
 
-use std::{collections::BTreeMap, fmt::Write as _, io, time::Duration};
+use std::{cmp::Reverse, collections::BTreeMap, fmt::Write as _, io, time::Duration};
 
 use artifact_store::{StoreError, WorkerReader};
 use metrics_core::{DurationText, Event, LineContent, Usage};
@@ -9,6 +9,12 @@ use crate::texts::{cut, one_line};
 
 /// Failures that are shown; the rest is counted.
 const SHOWN_FAILURES: usize = 5;
+/// Phases and tools that are shown, those first that took longest; the rest is counted.
+const SHOWN_GROUPS: usize = 20;
+/// Groups that are kept apart; what comes then counts as [`OTHER`]. A model that makes up names must not fill the memory.
+const MAX_GROUPS: usize = 1000;
+const OTHER: &str = "other";
+const MAX_NAME_CHARS: usize = 60;
 
 #[derive(Debug, Default)]
 pub(crate) struct Digest {
@@ -56,19 +62,13 @@ impl Digest {
         match event {
             Event::LlmCall(call) => {
                 self.llm.add(event);
-                self.by_phase
-                    .entry(call.phase.to_string())
-                    .or_default()
-                    .add(event);
+                group(&mut self.by_phase, call.phase.as_str()).add(event);
                 self.add_usage(&call.usage);
                 self.note_failure(call.model.as_str(), event);
             }
             Event::ToolCall(call) => {
                 self.tools.add(event);
-                self.by_tool
-                    .entry(call.tool.to_string())
-                    .or_default()
-                    .add(event);
+                group(&mut self.by_tool, call.tool.as_str()).add(event);
                 self.note_failure(call.tool.as_str(), event);
             }
             _ => self.unknown_events += 1,
@@ -89,7 +89,8 @@ impl Digest {
     fn note_failure(&mut self, name: &str, event: &Event<'_>) {
         if !event.outcome().is_success() && self.failures.len() < SHOWN_FAILURES {
             let error = event.outcome().error().unwrap_or("no reason given");
-            let (name, error) = (one_line(name), one_line(&cut(error, 200)));
+            let name = one_line(&cut(name, MAX_NAME_CHARS));
+            let error = one_line(&cut(error, 200));
             let ms = event.time().duration_ms();
             self.failures
                 .push(format!("- {name} after {ms}ms: {error}"));
@@ -106,14 +107,10 @@ impl Digest {
             line(format!("Execution time: {}", DurationText(duration)));
         }
         line(format!("LLM calls: {}", self.llm.text()));
-        for (phase, group) in &self.by_phase {
-            line(format!("- {}: {}", one_line(phase), group.text()));
-        }
+        list(&self.by_phase, &mut line);
         line(format!("Tokens: {}", self.tokens_text()));
         line(format!("Tool calls: {}", self.tools.text()));
-        for (tool, group) in &self.by_tool {
-            line(format!("- {}: {}", one_line(tool), group.text()));
-        }
+        list(&self.by_tool, &mut line);
         let failed = self.llm.failed + self.tools.failed;
         if failed > 0 {
             line(format!("Failures: {failed}"));
@@ -147,6 +144,25 @@ impl Digest {
             }
             _ => total.to_string(),
         }
+    }
+}
+
+fn group<'a>(groups: &'a mut BTreeMap<String, Group>, name: &str) -> &'a mut Group {
+    let mut name = cut(name, MAX_NAME_CHARS);
+    if groups.len() >= MAX_GROUPS && !groups.contains_key(&name) {
+        OTHER.clone_into(&mut name);
+    }
+    groups.entry(name).or_default()
+}
+
+fn list(groups: &BTreeMap<String, Group>, mut line: impl FnMut(String)) {
+    let mut slowest_first: Vec<_> = groups.iter().collect();
+    slowest_first.sort_by_key(|(_, group)| Reverse(group.total_ms));
+    for (name, group) in slowest_first.iter().take(SHOWN_GROUPS) {
+        line(format!("- {}: {}", one_line(name), group.text()));
+    }
+    if groups.len() > SHOWN_GROUPS {
+        line(format!("- and {} more", groups.len() - SHOWN_GROUPS));
     }
 }
 

@@ -1,29 +1,52 @@
 //! What a supervisor calls to hand tasks to workers, and the job book behind it.
 //!
 //! ```
-//! use std::time::Duration;
-//! use metrics_core::Clock;
-//! use supervisor_tools::{FinalStatus, JobBook, JobStatus, NewJob, RunId};
+//! use std::sync::Arc;
+//! use artifact_store::ArtifactStore;
+//! use serde_json::json;
+//! use supervisor_tools::{DEFAULT_CONCURRENCY, Supervisor};
+//! use worker_runner::{Agent, AgentContext, AgentError, Message, Role, WorkerRunner};
 //!
-//! # let directory = tempfile::tempdir()?;
-//! # let path = directory.path().join("jobs.sqlite");
-//! let (book, clock, run) = (JobBook::open(&path)?, Clock::default(), RunId::from("a-process"));
-//! let task = NewJob {
-//!     owner: "local".to_owned(),
-//!     task: "calculate 7*6".to_owned(),
-//!     model: None,
-//!     timeout: Duration::from_secs(300),
-//! };
-//! let id = book.add(&task, &run, clock.timestamp())?; // On disk once this returns.
-//! assert_eq!(book.queue_position(id)?, Some(1));
+//! struct Calculator;
 //!
-//! let job = book.claim_next_of(&run, &run, clock.timestamp())?.expect("the job just added");
-//! book.started(job.id, &"2025-12-15T04-08-08_calculate-7-6".into())?;
-//! assert!(book.finish(job.id, FinalStatus::Success, None, clock.timestamp())?);
-//! assert_eq!(book.get(id, Some("local"))?.expect("our own job").status, JobStatus::Success);
-//! assert!(book.get(id, Some("somebody-else"))?.is_none());
+//! #[async_trait::async_trait]
+//! impl Agent for Calculator {
+//!     async fn run(&self, _task: &str, context: &AgentContext) -> Result<(), AgentError> {
+//!         context.say(Message::text(Role::Assistant, "The result is 42."));
+//!         Ok(())
+//!     }
+//! }
+//!
+//! # let data_dir = tempfile::tempdir()?;
+//! # let data_dir = data_dir.path();
+//! # let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+//! # runtime.block_on(async {
+//! let store = ArtifactStore::open(data_dir)?;
+//! let runner = WorkerRunner::new(store.clone(), Arc::new(Calculator));
+//! let supervisor = Supervisor::open(store, runner, DEFAULT_CONCURRENCY)?;
+//!
+//! let tools = supervisor.tools(Some("local")); // Sees this owner's workers alone.
+//! let task = json!({"task": "calculate 7*6", "wait": true});
+//! let text = tools.call("spawn_worker", &task).await;
+//! assert!(text.starts_with("Result from worker job 1 (worker 2"));
+//! assert!(text.contains("\n\nExecution time: "));
+//! assert!(text.ends_with("\n\nThe result is 42."));
+//!
+//! let text = tools.call("read_worker_result", &json!({"job_id": 2})).await;
+//! assert_eq!(text, "Error: job 2 not found. Use list_workers to see job ids.");
+//! supervisor.shut_down().await;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # })?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! [`SupervisorTools::definitions`] gives the tools to a model, [`SUPERVISOR_PROMPT`] tells it how to use them. A
+//! [`RunnerSource`] chooses the agent by the model that a job names. The [`JobBook`] is one SQLite file that any number
+//! of processes share; it works without a supervisor too.
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
 
 mod digest;
 mod jobs;
@@ -35,6 +58,9 @@ mod texts;
 mod tools;
 mod workers;
 
+#[cfg(test)]
+mod tests;
+
 pub use crate::{
     jobs::{
         FinalStatus, Job, JobBook, JobBookError, JobFilter, JobId, JobIdError, JobRef, JobRefError,
@@ -44,6 +70,7 @@ pub use crate::{
     prompt::SUPERVISOR_PROMPT,
     runners::{RunnerSource, UnknownModel},
     supervisor::{Activity, Cancelled, DEFAULT_CONCURRENCY, Supervisor, SupervisorError},
+    texts::one_line,
     tools::{
         DEFAULT_GREP_HOURS, DEFAULT_LIMIT, DEFAULT_WAIT, SpawnRequest, SupervisorTools, ToolAnswer,
         ToolFailure,

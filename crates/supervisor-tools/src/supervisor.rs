@@ -7,9 +7,9 @@ use std::{
 };
 
 use artifact_store::{ArtifactStore, Status, StoreError};
-use metrics_collector::{InFlightCall, MetricsCollector};
+use metrics_collector::{InFlightCall, InScope as _, MetricsCollector};
 use metrics_core::WorkerId;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio_util::task::TaskTracker;
 use worker_runner::{CancellationToken, RunOptions, WorkerEvent};
 
@@ -103,15 +103,13 @@ impl Supervisor {
         runners: impl RunnerSource,
         concurrency: usize,
     ) -> Result<Self, SupervisorError> {
-        let path = store.own_dir().join("jobs.sqlite");
-        let is_new = !path.exists();
-        let book = JobBook::open(&path)?;
-        if is_new {
-            let workers = store
-                .list(&artifact_store::WorkerFilter::default())?
-                .workers;
-            let highest = workers.iter().filter_map(|it| it.job_id).max();
-            if let Some(highest) = highest.and_then(|it| JobId::try_from(it).ok()) {
+        let book = JobBook::open(&store.own_dir().join("jobs.sqlite"))?;
+        // Whoever made the file may not have come this far, so the book is asked, not the directory.
+        if book.is_unused()? {
+            let list = store.list(&artifact_store::WorkerFilter::default())?;
+            let numbers = list.workers.iter().filter_map(|it| it.job_id);
+            // A number that no job can have is not ours.
+            if let Some(highest) = numbers.filter_map(|it| JobId::try_from(it).ok()).max() {
                 book.continue_above(highest)?;
             }
         }
@@ -120,7 +118,7 @@ impl Supervisor {
             store,
             book,
             runners: Box::new(runners),
-            permits: Arc::new(Semaphore::new(concurrency.max(1))),
+            permits: Arc::new(Semaphore::new(concurrency.clamp(1, Semaphore::MAX_PERMITS))),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
             running: Mutex::default(),
@@ -139,20 +137,21 @@ impl Supervisor {
     /// [`SupervisorError::UnknownModel`] before anything is written; else [`SupervisorError::Book`].
     pub async fn spawn(&self, job: NewJob) -> Result<JobId, SupervisorError> {
         self.0.runners.runner(job.model.as_deref())?;
-        if self.0.stop.is_cancelled() {
-            return Err(SupervisorError::ShuttingDown);
-        }
-        let id = self
-            .unblock(move |it| Ok(it.book.add(&job, it.run, it.store.clock().timestamp())?))
-            .await?;
+        let (added, answer) = oneshot::channel();
         let this = self.clone();
-        // A worker started inside a scope is that worker's child in the trace.
-        self.0
-            .tasks
-            .spawn(metrics_collector::InScope::in_current_scope(async move {
-                this.run_next().await;
-            }));
-        Ok(id)
+        // A task of its own, so that a caller who goes away leaves no job behind that nobody runs. A worker started
+        // inside a scope is that worker's child in the trace.
+        let task = async move {
+            let id = this.add(job).await;
+            let to_run = id.as_ref().ok().copied();
+            let _ = added.send(id);
+            if let Some(id) = to_run {
+                this.run(id).await;
+            }
+        };
+        self.0.tasks.spawn(task.in_current_scope());
+        let answer = answer.await;
+        answer.unwrap_or_else(|it| Err(SupervisorError::BrokenOff(it.to_string())))
     }
 
     /// Waits until the job has ended, `timeout` at most; whether it has.
@@ -185,12 +184,15 @@ impl Supervisor {
     /// [`SupervisorError::Book`].
     pub async fn cancel(&self, id: JobId) -> Result<Cancelled, SupervisorError> {
         let now = self.0.store.clock().timestamp();
-        if self
-            .unblock(move |it| Ok(it.book.cancel_queued(id, now)?))
-            .await?
-        {
-            self.0.ended.send_modify(|it| *it += 1);
+        let (cancelled, job) = self
+            .unblock(move |it| Ok((it.book.cancel_queued(id, now)?, it.book.get(id, None)?)))
+            .await?;
+        if cancelled {
+            self.say_ended();
             return Ok(Cancelled::BeforeStart);
+        }
+        if job.is_none_or(|it| it.status.is_final()) {
+            return Ok(Cancelled::AlreadyEnded);
         }
         if let Some(running) = self.0.running().get(&id) {
             running.cancel.cancel();
@@ -214,6 +216,16 @@ impl Supervisor {
             elapsed: collector.elapsed(),
             in_flight: collector.in_flight(),
         })
+    }
+
+    /// Waits until this process runs no job any more, summaries included.
+    pub async fn idle(&self) {
+        // A tracker is waited for while it is closed; it takes new tasks all the same.
+        self.cancel_queue().await;
+        self.0.tasks.close();
+        self.0.tasks.wait().await;
+        self.cancel_queue().await; // What was being added in that moment.
+        self.0.tasks.reopen();
     }
 
     /// Stops all workers of this process, cancels its queued jobs, and waits until their ends are on disk.
@@ -240,35 +252,58 @@ impl Supervisor {
         joined.unwrap_or_else(|it| Err(SupervisorError::BrokenOff(it.to_string())))
     }
 
-    /// Runs the oldest queued job of this process, once there is room.
-    async fn run_next(&self) {
-        // Nobody closes the semaphore.
-        let Ok(_permit) = self.0.permits.acquire().await else {
-            return;
+    async fn add(&self, job: NewJob) -> Result<JobId, SupervisorError> {
+        if self.0.stop.is_cancelled() {
+            return Err(SupervisorError::ShuttingDown);
+        }
+        self.unblock(move |it| Ok(it.book.add(&job, it.run, it.store.clock().timestamp())?))
+            .await
+    }
+
+    /// Runs a queued job of this process, once there is room.
+    async fn run(&self, id: JobId) {
+        let permit = tokio::select! {
+            biased;
+            () = self.0.stop.cancelled() => return, // `shut_down` cancels it.
+            permit = self.0.permits.acquire() => permit,
         };
+        // Nobody closes the semaphore.
+        let Ok(_permit) = permit else { return };
+        // Noted before it is claimed, so that whoever wants it stopped always finds it.
+        let running = self.note_running(id);
         let claimed = self
-            .unblock(|it| {
+            .unblock(move |it| {
                 let now = it.store.clock().timestamp();
-                Ok(it.book.claim_next_of(it.run, it.run, now)?)
+                if it.book.claim(id, it.run, now)? {
+                    Ok(it.book.get(id, None)?)
+                } else {
+                    Ok(None)
+                }
             })
             .await;
         match claimed {
-            Ok(Some(job)) => self.run_job(job).await,
-            Ok(None) => {} // Cancelled while it waited.
-            Err(error) => tracing::error!(%error, "cannot claim a job"),
+            Ok(Some(job)) => self.run_job(job, running.cancel.clone()).await,
+            Ok(None) => {} // Cancelled, or taken by another process, while it waited.
+            Err(error) => tracing::error!(%error, job_id = id.get(), "cannot claim a job"),
         }
     }
 
-    async fn run_job(&self, job: Job) {
-        let id = job.id;
+    fn note_running(&self, id: JobId) -> RunningNote<'_> {
         let cancel = self.0.stop.child_token();
-        self.0.running().insert(
+        let running = RunningJob {
+            cancel: cancel.clone(),
+            collector: None,
+        };
+        self.0.running().insert(id, running);
+        RunningNote {
+            inner: &self.0,
             id,
-            RunningJob {
-                cancel: cancel.clone(),
-                collector: None,
-            },
-        );
+            cancel,
+        }
+    }
+
+    async fn run_job(&self, job: Job, cancel: CancellationToken) {
+        let id = job.id;
         let (events, received) = mpsc::unbounded_channel();
         let options = RunOptions {
             timeout: job.timeout,
@@ -279,18 +314,23 @@ impl Supervisor {
             events: Some(events),
             ..RunOptions::default()
         };
-        let run = async {
-            let runner = self.0.runners.runner(job.model.as_deref())?;
-            runner.run_worker(&job.task, options).await?;
-            Ok::<_, SupervisorError>(())
-        };
+        let this = self.clone();
+        // A task of its own: whatever panics in it ends the job, and not what keeps the book.
+        let run = tokio::spawn(
+            async move {
+                let runner = this.0.runners.runner(job.model.as_deref())?;
+                runner.run_worker(&job.task, options).await?;
+                Ok::<_, SupervisorError>(())
+            }
+            .in_current_scope(),
+        );
         // `run` owns the sender, so `follow` ends when the worker has.
         let (result, ()) = tokio::join!(run, self.follow(id, received));
+        let result = result.unwrap_or_else(|it| Err(SupervisorError::BrokenOff(it.to_string())));
         if let Err(error) = result {
             self.end(id, FinalStatus::Failed, Some(error.to_string()))
                 .await;
         }
-        self.0.running().remove(&id);
     }
 
     /// Notes in the book what the worker says of itself.
@@ -329,7 +369,39 @@ impl Supervisor {
         if let Err(error) = ended {
             tracing::error!(%error, job_id = id.get(), "cannot note a job's end");
         }
+        self.say_ended();
+    }
+
+    /// Cancels the jobs of this process that have not started.
+    async fn cancel_queue(&self) {
+        let cancelled = self
+            .unblock(|it| {
+                let now = it.store.clock().timestamp();
+                Ok(it.book.cancel_all_queued_of(it.run, now)?)
+            })
+            .await;
+        match cancelled {
+            Ok(_) => self.say_ended(),
+            Err(error) => tracing::error!(%error, "cannot cancel the queued jobs"),
+        }
+    }
+
+    /// Wakes whoever waits for a job.
+    fn say_ended(&self) {
         self.0.ended.send_modify(|it| *it += 1);
+    }
+}
+
+/// A job stands among the running ones for as long as this lives.
+struct RunningNote<'a> {
+    inner: &'a Inner,
+    id: JobId,
+    cancel: CancellationToken,
+}
+
+impl Drop for RunningNote<'_> {
+    fn drop(&mut self) {
+        self.inner.running().remove(&self.id);
     }
 }
 

@@ -4,10 +4,16 @@ use std::{fmt::Write as _, time::Duration};
 
 use artifact_store::{FilePart, Metadata, Status};
 use metrics_collector::CallKind;
-use metrics_core::DurationText;
+use metrics_core::{DurationText, WorkerId};
 use worker_runner::EVENTS_LOST_REASON;
 
 use crate::{Activity, Ordinal, workers::WorkerRow};
+
+/// An error in a text is at most as long as in an event.
+const MAX_ERROR_CHARS: usize = 2000;
+/// A name that is no name, such as a model made up, does not flood a text.
+const MAX_NAME_CHARS: usize = 60;
+const MAX_SUMMARY_CHARS: usize = 150;
 
 /// Tier 1: the head of a result, one fact a line.
 pub(crate) fn result_head(metadata: &Metadata) -> String {
@@ -23,7 +29,8 @@ pub(crate) fn result_head(metadata: &Metadata) -> String {
         line(&mut head, format_args!("Status: {}", metadata.status));
     }
     if let Some(error) = &metadata.error {
-        line(&mut head, format_args!("Error: {}", one_line(error)));
+        let error = one_line(&cut(error, MAX_ERROR_CHARS));
+        line(&mut head, format_args!("Error: {error}"));
     }
     head
 }
@@ -55,6 +62,22 @@ pub(crate) fn duration(metadata: &Metadata) -> Option<Duration> {
     exact.or(metadata.duration_ms.map(Duration::from_millis))
 }
 
+/// `worker job 123 (worker 2025-…)`, or without a job `worker 2025-…`.
+pub(crate) fn worker_name(job_id: Option<u64>, worker_id: &WorkerId) -> String {
+    // A directory of another program may have any name.
+    let worker_id = one_line(worker_id.as_str());
+    match job_id {
+        Some(id) => format!("worker job {id} (worker {worker_id})"),
+        None => format!("worker {worker_id}"),
+    }
+}
+
+/// Whatever names no job, and whoever's it is: one text.
+pub(crate) fn not_found(given: &str) -> String {
+    let given = one_line(&cut(given, 100));
+    format!("job {given} not found. Use list_workers to see job ids.")
+}
+
 /// `job 5 is still running (12s; tool ssh_exec for 3s)`.
 pub(crate) fn still_running(
     name: &str,
@@ -68,7 +91,7 @@ pub(crate) fn still_running(
             CallKind::Llm => "model",
             CallKind::Tool => "tool",
         };
-        let name = one_line(&call.name);
+        let name = one_line(&cut(&call.name, MAX_NAME_CHARS));
         facts.push(format!(
             "{kind} {name} for {}",
             short_duration(call.elapsed)
@@ -92,7 +115,8 @@ pub(crate) fn queued(id: u64, position: Option<u64>) -> String {
 
 /// One row of a list.
 pub(crate) fn row(row: &WorkerRow, activity: Option<&Activity>) -> String {
-    let name = match (row.job_id, &row.worker_id) {
+    let worker_id = row.worker_id.as_ref().map(|it| one_line(it.as_str()));
+    let name = match (row.job_id, worker_id) {
         (Some(id), Some(worker_id)) => format!("job {id} (worker {worker_id})"),
         (Some(id), None) => format!("job {id}"),
         (None, Some(worker_id)) => format!("worker {worker_id}"),
@@ -104,8 +128,8 @@ pub(crate) fn row(row: &WorkerRow, activity: Option<&Activity>) -> String {
         (None, None) => String::new(),
     };
     let what = match row.summary.as_deref().filter(|it| !it.is_empty()) {
-        Some(summary) => one_line(summary),
-        None => format!("task: {}", one_line(&cut(&row.task, 150))),
+        Some(summary) => one_line(&cut(summary, MAX_SUMMARY_CHARS)),
+        None => format!("task: {}", one_line(&cut(&row.task, MAX_SUMMARY_CHARS))),
     };
     format!("- {name}: {}{time}: {what}", row.status)
 }
@@ -141,16 +165,24 @@ pub(crate) fn short_duration(duration: Duration) -> String {
 }
 
 /// A text as a part of one line: what could break the line or the terminal is written as an escape.
-pub(crate) fn one_line(text: &str) -> String {
+pub fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for it in text.chars() {
         match it {
             '\n' | '\r' | '\t' => line.push(' '),
-            it if it.is_control() => line.extend(it.escape_unicode()),
+            it if it.is_control() || breaks_lines(it) => line.extend(it.escape_unicode()),
             it => line.push(it),
         }
     }
     line
+}
+
+/// Characters that are no controls and still end a line, or turn one around.
+fn breaks_lines(it: char) -> bool {
+    matches!(
+        it,
+        '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+    )
 }
 
 /// At most `max` characters, the last one `…` where more were there.
@@ -192,5 +224,10 @@ mod tests {
     #[test]
     fn no_text_breaks_its_line() {
         assert_eq!(one_line("a\nb\x1b[31m"), "a b\\u{1b}[31m");
+        assert_eq!(
+            one_line("a\u{85}b\u{2028}c\u{202e}d"),
+            "a\\u{85}b\\u{2028}c\\u{202e}d"
+        );
+        assert_eq!(one_line("👨\u{200d}👩"), "👨\u{200d}👩");
     }
 }

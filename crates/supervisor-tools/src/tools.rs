@@ -6,16 +6,18 @@ mod definitions;
 
 use std::{fmt::Write as _, time::Duration};
 
-use artifact_store::{MAX_READ_BYTES, SearchOptions, StoreError, file_names};
+use artifact_store::{
+    MAX_READ_BYTES, Metadata, SearchOptions, Status, StoreError, WorkerReader, file_names,
+};
 use metrics_core::Timestamp;
 use serde_json::Value;
 use worker_runner::{DEFAULT_TIMEOUT, ToolDefinition};
 
 use crate::{
-    Cancelled, JobId, JobRef, JobStatus, NewJob, Supervisor, SupervisorError,
+    Cancelled, Job, JobId, JobRef, JobStatus, NewJob, Supervisor, SupervisorError,
     digest::Digest,
     texts,
-    workers::{Found, FoundWorker, RowFilter, RowStatus},
+    workers::{DamagedWorker, Found, FoundWorker, RowFilter, RowStatus},
 };
 
 use self::arguments::{Arguments, BadArgument};
@@ -27,6 +29,12 @@ pub const DEFAULT_LIMIT: usize = 20;
 const MAX_LIMIT: u64 = 1000;
 /// How far back `grep_workers` looks unless told otherwise.
 pub const DEFAULT_GREP_HOURS: f64 = 24.0;
+/// A longer task could not be read back from its metadata, where a control character takes six bytes.
+const MAX_TASK_BYTES: usize = 10 << 20;
+/// Longer texts in metadata are cut in an answer; a model would have to read them all.
+const MAX_METADATA_CHARS: usize = 10_000;
+/// Problems that are shown; the rest is counted.
+const SHOWN_PROBLEMS: usize = 10;
 
 /// The tools, for one owner: it sees only what is its own.
 #[derive(Debug, Clone)]
@@ -58,9 +66,15 @@ impl From<StoreError> for ToolFailure {
     fn from(error: StoreError) -> Self {
         match error {
             // What was asked for is not there: the caller can mend that.
-            StoreError::Refused { .. }
-            | StoreError::FileNotFound { .. }
-            | StoreError::Pattern { .. } => Self::Refused(texts::one_line(&error.to_string())),
+            StoreError::Refused { .. } | StoreError::FileNotFound { .. } => {
+                Self::Refused(format!("{}.", texts::one_line(&error.to_string())))
+            }
+            StoreError::Pattern { .. } => {
+                let error = texts::one_line(&texts::cut(&error.to_string(), 1000));
+                Self::Refused(format!(
+                    "{error}. Write a backslash before a character that is meant as it stands, such as `\\(`."
+                ))
+            }
             other => Self::Broken(other.into()),
         }
     }
@@ -216,7 +230,14 @@ impl SupervisorTools {
                 "the task is empty. Say in a sentence or more what the worker shall do.".to_owned(),
             ));
         }
-        if request.timeout.is_zero() {
+        if request.task.len() > MAX_TASK_BYTES {
+            return Err(ToolFailure::Refused(format!(
+                "the task has {} bytes, more than {MAX_TASK_BYTES}. Put the material into a file and name it in the task.",
+                request.task.len()
+            )));
+        }
+        // The book keeps whole microseconds.
+        if request.timeout.as_micros() == 0 {
             return Err(ToolFailure::Refused(
                 "the timeout is zero. Give the worker some time, such as 300 seconds.".to_owned(),
             ));
@@ -271,11 +292,15 @@ impl SupervisorTools {
         }
         // Whose an unreadable worker is cannot be known, so only who sees all is told.
         if self.owner.is_none() {
-            lines.extend(
-                list.problems
-                    .iter()
-                    .map(|it| format!("Warning: {}", texts::one_line(&it.to_string()))),
-            );
+            let shown = list.problems.iter().take(SHOWN_PROBLEMS);
+            lines.extend(shown.map(|it| {
+                let it = texts::one_line(&texts::cut(&it.to_string(), 1000));
+                format!("Warning: {it}")
+            }));
+            if list.problems.len() > SHOWN_PROBLEMS {
+                let more = list.problems.len() - SHOWN_PROBLEMS;
+                lines.push(format!("Warning: and {more} more like these"));
+            }
         }
         Ok(lines.join("\n"))
     }
@@ -287,15 +312,11 @@ impl SupervisorTools {
     pub async fn read_worker_result(&self, job: &JobRef) -> ToolAnswer {
         let found = self.find(job).await?;
         let found = self.ended(found).await?;
-        let FoundWorker {
-            metadata, reader, ..
-        } = &found;
-        let name = match found.job_id() {
-            Some(_) => found.name(),
-            None => metadata.worker_id.to_string(),
-        };
-        let head = texts::result_head(metadata);
-        let result = match reader.read_file(file_names::RESULT, 0, MAX_READ_BYTES) {
+        let name = found.name();
+        let head = texts::result_head(&found.metadata);
+        let reader = found.reader;
+        let result = blocking(move || reader.read_file(file_names::RESULT, 0, MAX_READ_BYTES));
+        let result = match result.await? {
             Ok(part) if part.is_cut() => {
                 let next = part.next_offset;
                 format!(
@@ -315,15 +336,14 @@ impl SupervisorTools {
     /// # Errors
     /// [`ToolFailure::Refused`] for a path that leads out of the worker's directory, or to nothing.
     pub async fn read_worker_file(&self, job: &JobRef, file: &str, offset: u64) -> ToolAnswer {
-        let found = self.worker(job).await?;
-        let name = found.name();
+        let (name, reader) = self.files(job).await?;
         let path = file.to_owned();
-        let part =
-            blocking(move || found.reader.read_file(&path, offset, MAX_READ_BYTES)).await??;
+        let part = blocking(move || reader.read_file(&path, offset, MAX_READ_BYTES)).await??;
         if offset > 0 && part.text.is_empty() && !part.is_cut() {
             return Err(ToolFailure::Refused(format!(
-                "`{}` ends before offset {offset}. Read it from a smaller offset.",
-                texts::one_line(file)
+                "`{}` has {} bytes, none at offset {offset}. Read it from a smaller offset.",
+                texts::one_line(file),
+                part.total_bytes
             )));
         }
         let file = texts::one_line(file);
@@ -388,9 +408,24 @@ impl SupervisorTools {
     /// [`ToolFailure::NotEnded`] for a job that has not started.
     pub async fn get_worker_metadata(&self, job: &JobRef) -> ToolAnswer {
         let found = self.worker(job).await?;
-        let json = serde_json::to_string_pretty(&found.metadata)
+        let name = found.name();
+        let (metadata, cut) = shortened(found.metadata);
+        let json = serde_json::to_string_pretty(&metadata)
             .map_err(|it| SupervisorError::BrokenOff(it.to_string()))?;
-        Ok(format!("Metadata of {}:\n\n{json}", found.name()))
+        let note = if cut {
+            "\n[long texts are cut; read_worker_file with file_path=metadata.json has them whole]"
+        } else {
+            ""
+        };
+        Ok(format!("Metadata of {name}:\n\n{json}{note}"))
+    }
+
+    /// The metadata behind [`get_worker_metadata`](Self::get_worker_metadata), for a program.
+    ///
+    /// # Errors
+    /// As `get_worker_metadata`.
+    pub async fn metadata(&self, job: &JobRef) -> Result<Metadata, ToolFailure> {
+        Ok(self.worker(job).await?.metadata)
     }
 
     /// What the worker's events come to, also while it runs.
@@ -415,11 +450,12 @@ impl SupervisorTools {
     pub async fn cancel_worker(&self, job: &JobRef) -> ToolAnswer {
         let id = match self.find(job).await? {
             Found::Job(job) => job.id,
+            Found::Damaged(found) => found.job.id,
             Found::Worker(found) => match found.job {
                 Some(job) => job.id,
                 None => {
                     return Err(ToolFailure::Refused(format!(
-                        "{} belongs to no job and cannot be cancelled from here.",
+                        "{} belongs to no job and cannot be cancelled from here. Stop the program that runs it.",
                         found.name()
                     )));
                 }
@@ -453,17 +489,40 @@ impl SupervisorTools {
     async fn worker(&self, job: &JobRef) -> Result<FoundWorker, ToolFailure> {
         match self.find(job).await? {
             Found::Worker(found) => Ok(*found),
+            Found::Damaged(found) => Err(damaged(&found)),
+            Found::Job(job) => Err(self.without_worker(&job).await?),
+        }
+    }
+
+    /// The name and the files of a job's worker, for which its metadata need not be readable.
+    async fn files(&self, job: &JobRef) -> Result<(String, WorkerReader), ToolFailure> {
+        match self.find(job).await? {
+            Found::Worker(found) => Ok((found.name(), found.reader)),
+            Found::Damaged(found) => {
+                let name = texts::worker_name(Some(found.job.id.get()), found.reader.id());
+                Ok((name, found.reader))
+            }
             Found::Job(job) => Err(self.without_worker(&job).await?),
         }
     }
 
     /// The worker of a job that has ended.
     async fn ended(&self, found: Found) -> Result<FoundWorker, ToolFailure> {
-        let found = match found {
+        let mut found = match found {
             Found::Worker(found) => *found,
+            Found::Damaged(found) => return Err(damaged(&found)),
             Found::Job(job) => return Err(self.without_worker(&job).await?),
         };
         if found.metadata.status.is_final() {
+            return Ok(found);
+        }
+        if let Some(job) = &found.job
+            && let Some(status) = final_status(job.status)
+        {
+            // The metadata could not be written at the end, as on a full disk; the book knows how it went.
+            found.metadata.status = status;
+            found.metadata.error.clone_from(&job.error);
+            found.metadata.duration_us = duration_of(job);
             return Ok(found);
         }
         let activity = found
@@ -483,7 +542,7 @@ impl SupervisorTools {
     }
 
     /// What to say of a job that has no worker.
-    async fn without_worker(&self, job: &crate::Job) -> Result<ToolFailure, SupervisorError> {
+    async fn without_worker(&self, job: &Job) -> Result<ToolFailure, SupervisorError> {
         let id = job.id;
         Ok(match job.status {
             JobStatus::Queued => {
@@ -527,19 +586,67 @@ impl SupervisorTools {
     )]
     fn hours_ago(&self, hours: f64) -> Timestamp {
         let now = self.supervisor.store().clock().timestamp();
-        now.plus_micros(-((hours * 3_600e6) as i64))
+        now.plus_micros(((hours * 3_600e6) as i64).saturating_neg())
     }
 }
 
 /// The same text whether there is no such job or it is somebody else's.
 fn not_found(job: &JobRef) -> ToolFailure {
-    ToolFailure::Refused(match job {
-        JobRef::Job(id) => format!("job {id} not found. Use list_workers to see job ids."),
-        JobRef::Worker(id) => format!(
-            "worker {} not found. Use list_workers to see worker ids.",
-            texts::one_line(&texts::cut(id.as_str(), 100))
-        ),
-    })
+    ToolFailure::Refused(texts::not_found(&job.to_string()))
+}
+
+/// What to say of a worker whose metadata cannot be read.
+fn damaged(found: &DamagedWorker) -> ToolFailure {
+    let name = texts::worker_name(Some(found.job.id.get()), found.reader.id());
+    let problem = texts::one_line(&texts::cut(&found.problem.to_string(), 1000));
+    ToolFailure::Refused(format!(
+        "the metadata of {name}, {} in the job book, cannot be read: {problem}. Its other files may be whole: call read_worker_file with file_path=result.txt.",
+        found.job.status
+    ))
+}
+
+fn final_status(status: JobStatus) -> Option<Status> {
+    match status {
+        JobStatus::Queued | JobStatus::Running => None,
+        JobStatus::Success => Some(Status::Success),
+        JobStatus::Failed => Some(Status::Failed),
+        JobStatus::Timeout => Some(Status::Timeout),
+        JobStatus::Cancelled => Some(Status::Cancelled),
+    }
+}
+
+/// How long a job ran by the book, in microseconds.
+fn duration_of(job: &Job) -> Option<u64> {
+    let micros = job.finished_at?.unix_micros() - job.started_at?.unix_micros();
+    u64::try_from(micros).ok()
+}
+
+/// The metadata with its long texts cut, and whether any was.
+fn shortened(mut metadata: Metadata) -> (Metadata, bool) {
+    let mut was_cut = false;
+    let mut shorten = |text: &mut String| {
+        if text.chars().nth(MAX_METADATA_CHARS).is_some() {
+            *text = texts::cut(text, MAX_METADATA_CHARS);
+            was_cut = true;
+        }
+    };
+    shorten(&mut metadata.task);
+    metadata.error.as_mut().map(&mut shorten);
+    metadata.summary.as_mut().map(&mut shorten);
+    let values = [&mut metadata.config, &mut metadata.summary_meta];
+    for value in values.into_iter().chain(metadata.extra.values_mut()) {
+        shorten_value(value, &mut shorten);
+    }
+    (metadata, was_cut)
+}
+
+fn shorten_value(value: &mut Value, shorten: &mut impl FnMut(&mut String)) {
+    match value {
+        Value::String(text) => shorten(text),
+        Value::Array(values) => values.iter_mut().for_each(|it| shorten_value(it, shorten)),
+        Value::Object(map) => map.values_mut().for_each(|it| shorten_value(it, shorten)),
+        _ => {}
+    }
 }
 
 async fn blocking<T: Send + 'static>(

@@ -1,13 +1,13 @@
 //! Finding jobs and workers: by number, by worker id, as a list.
 
-use std::cmp::Reverse;
+use std::{cmp::Reverse, collections::HashSet};
 
 use artifact_store::{Metadata, Status, StoreError, WorkerFilter, WorkerReader};
 use metrics_core::{Timestamp, WorkerId};
 use serde::Serialize;
 
 use crate::{
-    Job, JobFilter, JobId, JobRef, JobStatus, Supervisor, SupervisorError, supervisor::View,
+    Job, JobFilter, JobId, JobRef, JobStatus, Supervisor, SupervisorError, supervisor::View, texts,
 };
 
 /// One job or worker in a list.
@@ -88,6 +88,15 @@ pub(crate) enum Found {
     Job(Box<Job>),
     /// A worker, and its job if it has one.
     Worker(Box<FoundWorker>),
+    /// A job's worker whose metadata cannot be read; its other files may be whole.
+    Damaged(Box<DamagedWorker>),
+}
+
+#[derive(Debug)]
+pub(crate) struct DamagedWorker {
+    pub(crate) job: Job,
+    pub(crate) reader: WorkerReader,
+    pub(crate) problem: StoreError,
 }
 
 #[derive(Debug)]
@@ -109,6 +118,25 @@ impl Supervisor {
 
 impl View<'_> {
     fn rows(&self, filter: &RowFilter) -> Result<WorkerRows, SupervisorError> {
+        // The book first: a job that starts meanwhile is then found twice, and not missed.
+        let mut jobs = Vec::new();
+        // Those that can be without a worker.
+        for status in [
+            JobStatus::Queued,
+            JobStatus::Running,
+            JobStatus::Failed,
+            JobStatus::Cancelled,
+        ] {
+            if !filter.wants(status) {
+                continue;
+            }
+            jobs.extend(self.book.list(&JobFilter {
+                owner: filter.owner.as_deref(),
+                status: Some(status),
+                since: filter.since,
+                limit: filter.limit,
+            })?);
+        }
         let mut rows = WorkerRows::default();
         if let Some(status) = filter.worker_status() {
             let list = self.store.list(&WorkerFilter {
@@ -121,19 +149,11 @@ impl View<'_> {
             rows.problems = list.problems;
         }
         // A job whose worker is listed is that worker's row.
-        for status in [JobStatus::Queued, JobStatus::Failed, JobStatus::Cancelled] {
-            if !filter.wants(status) {
-                continue;
-            }
-            let jobs = self.book.list(&JobFilter {
-                owner: filter.owner.as_deref(),
-                status: Some(status),
-                since: filter.since,
-                limit: filter.limit,
-            })?;
-            let without_worker = jobs.into_iter().filter(|it| it.worker_id.is_none());
-            rows.rows.extend(without_worker.map(job_row));
-        }
+        let listed: HashSet<_> = rows.rows.iter().filter_map(|it| it.job_id).collect();
+        let without_worker = jobs
+            .into_iter()
+            .filter(|it| it.worker_id.is_none() && !listed.contains(&it.id.get()));
+        rows.rows.extend(without_worker.map(job_row));
         rows.rows
             .sort_by_key(|it| Reverse((it.created_at, it.job_id)));
         rows.rows.truncate(filter.limit.unwrap_or(usize::MAX));
@@ -159,15 +179,12 @@ impl View<'_> {
         let Some(worker_id) = job.worker_id.clone() else {
             return Ok(Some(Found::Job(Box::new(job))));
         };
-        match self.open(&worker_id) {
-            Ok((metadata, reader)) => Ok(Some(Found::Worker(Box::new(FoundWorker {
-                job: Some(job),
-                metadata,
-                reader,
-            })))),
-            Err(StoreError::WorkerNotFound { .. }) => Ok(Some(Found::Job(Box::new(job)))),
-            Err(error) => Err(error.into()),
-        }
+        let reader = match self.store.worker(&worker_id) {
+            Ok(reader) => reader,
+            Err(StoreError::WorkerNotFound { .. }) => return Ok(Some(Found::Job(Box::new(job)))),
+            Err(error) => return Err(error.into()),
+        };
+        Ok(Some(with_metadata(job, reader)))
     }
 
     fn find_worker(
@@ -175,38 +192,55 @@ impl View<'_> {
         id: &WorkerId,
         owner: Option<&str>,
     ) -> Result<Option<Found>, SupervisorError> {
-        let (metadata, reader) = match self.open(id) {
-            Ok(opened) => opened,
+        let reader = match self.store.worker(id) {
+            Ok(reader) => reader,
             Err(StoreError::WorkerNotFound { .. }) => return Ok(None),
             // Whose it is cannot be read, so it is nobody's but the one's who sees all.
             Err(_) if owner.is_some() => return Ok(None),
             Err(error) => return Err(error.into()),
         };
-        if owner.is_some_and(|it| it != metadata.owner) {
-            return Ok(None);
+        // The book knows whose a worker is even where its metadata cannot be read.
+        if let Some(job) = self.book.by_worker(id, owner)? {
+            return Ok(Some(with_metadata(job, reader)));
         }
-        let job = self.book.by_worker(id, owner)?;
+        let metadata = match reader.metadata() {
+            Ok(metadata) if owner.is_some_and(|it| it != metadata.owner) => return Ok(None),
+            Ok(metadata) => metadata,
+            Err(_) if owner.is_some() => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        // The book does not name a worker that has only just been made.
+        let id = metadata.job_id.and_then(|it| JobId::try_from(it).ok());
+        let job = id.map(|it| self.book.get(it, owner)).transpose()?.flatten();
+        let job = job.filter(|it| it.status == JobStatus::Running && it.worker_id.is_none());
         Ok(Some(Found::Worker(Box::new(FoundWorker {
             job,
             metadata,
             reader,
         }))))
     }
+}
 
-    fn open(&self, id: &WorkerId) -> Result<(Metadata, WorkerReader), StoreError> {
-        let reader = self.store.worker(id)?;
-        Ok((reader.metadata()?, reader))
+/// The worker of a job. The metadata is read after the job: once the job has ended, it says so too.
+fn with_metadata(job: Job, reader: WorkerReader) -> Found {
+    match reader.metadata() {
+        Ok(metadata) => Found::Worker(Box::new(FoundWorker {
+            job: Some(job),
+            metadata,
+            reader,
+        })),
+        Err(problem) => Found::Damaged(Box::new(DamagedWorker {
+            job,
+            reader,
+            problem,
+        })),
     }
 }
 
 impl FoundWorker {
-    /// How texts name it: `job 123 (worker 2025-…)`, or without a job `2025-…`.
+    /// How texts name it: `worker job 123 (worker 2025-…)`, or without a job `worker 2025-…`.
     pub(crate) fn name(&self) -> String {
-        let worker_id = &self.metadata.worker_id;
-        match self.job_id() {
-            Some(id) => format!("worker job {id} (worker {worker_id})"),
-            None => format!("worker {worker_id}"),
-        }
+        texts::worker_name(self.job_id(), &self.metadata.worker_id)
     }
 
     pub(crate) fn job_id(&self) -> Option<u64> {

@@ -21,20 +21,22 @@ use crate::cli::Common;
 pub(crate) struct App {
     pub(crate) supervisor: Supervisor,
     pub(crate) log_path: PathBuf,
+    /// Whether log lines go to stderr too.
+    pub(crate) verbose: bool,
     log: LogGuard,
 }
 
 impl App {
-    /// Opens the store. A directory that the user named is made only by commands that write.
-    pub(crate) fn open(common: &Common, writes: bool, tools_root: &Path) -> anyhow::Result<Self> {
+    /// Opens the store. `if_missing` is for a directory that the user named; the usual one is made.
+    pub(crate) fn open(
+        common: &Common,
+        if_missing: IfMissing,
+        tools_root: &Path,
+    ) -> anyhow::Result<Self> {
         let data_dir = artifact_store::data_dir(common.data_dir.as_deref())?;
         let named = common.data_dir.is_some()
             || std::env::var_os(artifact_store::DATA_DIR_VARIABLE).is_some_and(|it| !it.is_empty());
-        let if_missing = if writes || !named {
-            IfMissing::Create
-        } else {
-            IfMissing::Refuse
-        };
+        let if_missing = if named { if_missing } else { IfMissing::Create };
         let store = ArtifactStore::open_with(data_dir, if_missing, Clock::system())?;
         let log_path = common
             .log_file
@@ -52,6 +54,7 @@ impl App {
         Ok(Self {
             supervisor,
             log_path,
+            verbose: common.verbose,
             log,
         })
     }

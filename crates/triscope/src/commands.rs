@@ -5,7 +5,10 @@ mod demo_server;
 mod read;
 mod run;
 
+use std::path::Path;
+
 use anyhow::Context as _;
+use artifact_store::IfMissing;
 use supervisor_tools::ToolFailure;
 
 use crate::{
@@ -16,13 +19,14 @@ use crate::{
 };
 
 pub(crate) async fn run(cli: Cli) -> Exit {
-    let writes = matches!(cli.command, Command::Demo | Command::Run(_));
-    let app = std::env::current_dir()
-        .context("cannot tell the current directory")
-        .and_then(|root| match cli.command {
-            Command::Demo => demo::open(&cli.common),
-            _ => App::open(&cli.common, writes, &root),
-        });
+    let app = match cli.command {
+        Command::Demo => demo::open(&cli.common),
+        // The worker's tools work where the program was called.
+        Command::Run(_) => std::env::current_dir()
+            .context("cannot tell the current directory")
+            .and_then(|root| App::open(&cli.common, IfMissing::Create, &root)),
+        _ => App::open(&cli.common, IfMissing::Refuse, Path::new(".")),
+    };
     let app = match app {
         Ok(app) => app,
         Err(error) => return output::fail(Exit::Unusable, &error),
@@ -43,10 +47,7 @@ pub(crate) async fn run(cli: Cli) -> Exit {
 
 /// Says why a tool refused: on stderr, so that stdout holds answers only.
 fn failed(failure: &ToolFailure) -> Exit {
-    output::note(&output::for_terminal(
-        &failure.to_string(),
-        &std::io::stderr(),
-    ));
+    output::note(&failure.to_string());
     match failure {
         ToolFailure::Broken(_) => Exit::Unusable,
         _ => Exit::JobFailed,

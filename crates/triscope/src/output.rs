@@ -2,7 +2,7 @@
 
 use std::{
     borrow::Cow,
-    io::{self, IsTerminal as _, Write as _},
+    io::{self, Write as _},
 };
 
 use crate::exit::Exit;
@@ -27,9 +27,13 @@ pub(crate) fn print_part(text: &str) {
     }
 }
 
+/// Whether a terminal obeys the character instead of showing it.
+fn obeyed(it: char) -> bool {
+    it.is_control() && !matches!(it, '\n' | '\t')
+}
+
 /// On a terminal, control characters of somebody else's text are shown and not obeyed.
-pub(crate) fn for_terminal<'a>(text: &'a str, stream: &impl io::IsTerminal) -> Cow<'a, str> {
-    let obeyed = |it: char| it.is_control() && !matches!(it, '\n' | '\t');
+fn for_terminal<'a>(text: &'a str, stream: &impl io::IsTerminal) -> Cow<'a, str> {
     if !stream.is_terminal() || !text.contains(obeyed) {
         return Cow::Borrowed(text);
     }
@@ -54,35 +58,51 @@ pub(crate) fn print_json(value: &impl serde::Serialize) {
 
 /// Prints a line to stderr; where that is not possible there is nobody to tell.
 pub(crate) fn note(text: &str) {
-    let _ = writeln!(io::stderr(), "{text}");
+    let _ = writeln!(io::stderr(), "{}", for_terminal(text, &io::stderr()));
 }
 
 /// Prints an error with its causes to stderr.
 pub(crate) fn fail(exit: Exit, error: &anyhow::Error) -> Exit {
-    let mut text = format!("error: {error}");
-    for cause in error.chain().skip(1) {
-        let cause = cause.to_string();
+    note(&with_causes(error));
+    exit
+}
+
+/// An error and its causes on one line, and what to do about them on lines below.
+fn with_causes(error: &anyhow::Error) -> String {
+    let (mut text, mut hints) = ("error".to_owned(), String::new());
+    for cause in error.chain().map(ToString::to_string) {
+        let (what, hint) = cause.split_once('\n').unwrap_or((&cause, ""));
         // Some errors say their cause themselves.
-        if !text.contains(&cause) {
+        if !text.contains(what) {
             text.push_str(": ");
-            text.push_str(&cause);
+            text.push_str(what);
+        }
+        if !hint.is_empty() {
+            hints.push('\n');
+            hints.push_str(hint);
         }
     }
-    note(&text);
-    exit
+    text + &hints
 }
 
 /// Prints what clap has to say: help to stdout, errors to stderr.
 pub(crate) fn print_clap(error: &clap::Error) -> Exit {
+    // clap repeats arguments as they were given, so colours are for those that are harmless.
+    let harmless = std::env::args_os().all(|it| !it.to_string_lossy().contains(obeyed));
     if error.use_stderr() {
-        let _ = error.print();
+        if harmless {
+            let _ = error.print();
+        } else {
+            note(error.to_string().trim_end());
+        }
         return Exit::Usage;
     }
-    let styled = error.render();
-    if io::stdout().is_terminal() {
-        print(&styled.ansi().to_string());
+    if harmless {
+        if let Err(error) = error.print().and_then(|()| io::stdout().flush()) {
+            give_up(&error);
+        }
     } else {
-        print(&styled.to_string());
+        print(&error.to_string());
     }
     Exit::Done
 }
@@ -96,4 +116,27 @@ fn give_up(error: &io::Error) -> ! {
         Exit::Unusable
     };
     std::process::exit(exit.code().into())
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::anyhow;
+
+    use super::with_causes;
+
+    #[test]
+    fn hints_stand_below_all_causes() {
+        let error = anyhow!("os error 6").context("nobody reads `f`\nhint: start the reader");
+        let error = error.context("cannot log");
+        assert_eq!(
+            with_causes(&error),
+            "error: cannot log: nobody reads `f`: os error 6\nhint: start the reader"
+        );
+    }
+
+    #[test]
+    fn a_cause_that_was_told_is_not_told_again() {
+        let error = anyhow!("disk full").context("cannot write `f`: disk full");
+        assert_eq!(with_causes(&error), "error: cannot write `f`: disk full");
+    }
 }

@@ -35,12 +35,19 @@
 //!
 //! With a [`ChatModel`] and [`Tool`]s there is no agent to write: [`ReactAgent`] is one.
 
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
+
 mod agent;
+mod agent_fn;
 mod lifecycle;
 mod model;
 mod react;
 mod result;
 mod runner;
+mod running;
+mod summary;
 mod tool;
 
 #[cfg(test)]
@@ -50,10 +57,12 @@ pub use tokio_util::sync::CancellationToken;
 
 pub use crate::{
     agent::{Agent, AgentContext, AgentError},
+    agent_fn::{AgentFn, agent_fn},
     lifecycle::WorkerEvent,
     model::{ChatModel, ChatReply, ChatRequest, Message, ModelError, Role, ToolRequest},
     react::ReactAgent,
     result::NO_RESULT,
-    runner::{DEFAULT_TIMEOUT, EVENTS_LOST_REASON, RunOptions, WorkerReport, WorkerRunner},
+    runner::{DEFAULT_TIMEOUT, RunOptions, WorkerReport, WorkerRunner},
+    running::EVENTS_LOST_REASON,
     tool::{Tool, ToolDefinition, ToolError},
 };

@@ -9,7 +9,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use futures_util::{FutureExt as _, future::join_all};
+use futures_util::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
 use metrics_collector::{llm_call, tool_call};
 use metrics_core::{ErrorText, LlmCall, Phase};
 use serde_json::Value;
@@ -18,6 +18,7 @@ use crate::{
     agent::{Agent, AgentContext, AgentError},
     lifecycle::WorkerEvent,
     model::{ChatModel, ChatReply, ChatRequest, Message, Role, ToolRequest},
+    result::cut,
     tool::{Tool, ToolDefinition, ToolError},
 };
 
@@ -81,6 +82,37 @@ impl ReactAgent {
         Ok(reply)
     }
 
+    /// Runs one turn's calls side by side; their outputs stand in the order of the requests. A critical failure ends
+    /// those that still run: a slow one must not hold it up.
+    async fn call_tools(
+        &self,
+        requests: &[ToolRequest],
+        context: &AgentContext,
+    ) -> Result<(), AgentError> {
+        let calls = requests.iter().enumerate();
+        let mut calls: FuturesUnordered<_> = calls
+            .map(|(n, request)| async move { (n, self.call_tool(request, context).await) })
+            .collect();
+        let mut outputs = vec![None; requests.len()];
+        let mut critical = None;
+        while let Some((n, output)) = calls.next().await {
+            match output {
+                Ok(output) => outputs[n] = Some(output),
+                Err(error) => {
+                    outputs[n] = Some(format!("Error: {error}"));
+                    critical = Some(error);
+                    break;
+                }
+            }
+        }
+        drop(calls);
+        for (request, output) in requests.iter().zip(outputs) {
+            let output = output.unwrap_or_else(|| "Error: cancelled".to_owned());
+            context.say(Message::tool_output(&request.id, output));
+        }
+        critical.map_or(Ok(()), Err)
+    }
+
     /// Runs one tool call and gives its output as the model shall read it.
     async fn call_tool(
         &self,
@@ -114,12 +146,7 @@ impl ReactAgent {
             .iter()
             .find(|it| it.definition().name == request.name);
         let Some(tool) = found else {
-            let known: Vec<_> = self.definitions.iter().map(|it| &*it.name).collect();
-            return Err(CallFailure::Tool(ToolError::BadArguments(format!(
-                "there is no tool `{}`; use one of {}",
-                request.name,
-                known.join(", ")
-            ))));
+            return Err(CallFailure::Tool(self.unknown_tool(&request.name)));
         };
         let arguments = parse_arguments(&request.arguments).map_err(CallFailure::Tool)?;
         // Async blocks run nothing before they are polled, so that a panic in `call` itself is caught too.
@@ -128,6 +155,15 @@ impl ReactAgent {
             .await
             .map_err(|panic| CallFailure::Panicked(panic_text(&*panic)))?
             .map_err(CallFailure::Tool)
+    }
+
+    fn unknown_tool(&self, name: &str) -> ToolError {
+        let known: Vec<_> = self.definitions.iter().map(|it| &*it.name).collect();
+        let advice = match known[..] {
+            [] => "there are none; answer without one".to_owned(),
+            _ => format!("use one of {}", known.join(", ")),
+        };
+        ToolError::BadArguments(format!("there is no tool `{}`; {advice}", cut(name, 100)))
     }
 }
 
@@ -149,20 +185,7 @@ impl Agent for ReactAgent {
             if requests.is_empty() {
                 return Ok(());
             }
-            // One turn's calls run side by side; their outputs stand in the order of the requests.
-            let outputs = join_all(requests.iter().map(|it| self.call_tool(it, context))).await;
-            let mut critical = None;
-            for (request, output) in requests.iter().zip(outputs) {
-                let output = output.unwrap_or_else(|error| {
-                    let text = format!("Error: {error}");
-                    critical.get_or_insert(error);
-                    text
-                });
-                context.say(Message::tool_output(&request.id, output));
-            }
-            if let Some(error) = critical {
-                return Err(error);
-            }
+            self.call_tools(&requests, context).await?;
         }
         Err(AgentError::TooManySteps(self.max_steps))
     }

@@ -48,7 +48,7 @@ pub(crate) fn summary_of(text: &str) -> String {
 }
 
 /// At most `max` characters, the last one `…` where more were there.
-fn cut(text: &str, max: usize) -> String {
+pub(crate) fn cut(text: &str, max: usize) -> String {
     if text.chars().nth(max).is_none() {
         return text.to_owned();
     }

@@ -1,1 +1,11 @@
-//! Workers as their users see them.
+//! Workers as their users see them: by their report, their files and their lifecycle events.
+
+mod artifacts;
+mod endings;
+mod hostile;
+mod lifecycle_events;
+mod losses;
+mod react_loop;
+mod summaries;
+mod support;
+mod tool_failures;

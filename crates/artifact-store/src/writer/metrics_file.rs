@@ -32,21 +32,20 @@ struct Pending {
     unwritten: Vec<u8>,
     /// On the queue, waiting for a retry, or being written.
     queued: bool,
-    /// Bytes that the thread is writing right now, outside this lock.
-    in_hand: Option<InHand>,
     /// Barriers over all that was recorded before them.
     flushes: Vec<FlushPromise>,
+    /// Barriers over what the thread is writing right now, outside this lock.
+    flushes_in_hand: Vec<FlushPromise>,
+    /// Events that came; each is in the file, lost, or waiting.
     recorded: u64,
+    /// Of those, events that are in the file.
+    stored: u64,
+    /// Of those, events that are not in the file and no longer wait.
     lost: u64,
     last_error: Option<String>,
     failures: u32,
     /// Nothing is taken any more; what comes is lost.
     closed: bool,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct InHand {
-    lines: u64,
 }
 
 /// How many events a worker's file has taken, and how many of them are not in it.
@@ -82,30 +81,29 @@ impl MetricsFile {
     /// Waits up to `timeout` for all that was recorded. What is not in the file by then is lost, and so is all that
     /// comes later; if all is there, a task that outlives its worker may go on recording.
     pub(crate) fn close(&self, timeout: Duration) -> (EventCounts, Option<String>) {
-        // How it went is told by the counts.
-        let _ = self.flush(&self.worker).wait(timeout);
+        let waited = self.flush(&self.worker).wait(timeout);
         let mut pending = self.pending();
-        if pending.queued {
-            pending.closed = true;
-            self.abandon(&mut pending);
-        }
-        let counts = EventCounts {
-            recorded: pending.recorded,
-            lost: pending.lost,
+        let abandoned = if matches!(waited, Err(SinkError::Timeout(_))) && pending.queued {
+            self.abandon(&mut pending)
+        } else {
+            Vec::new()
         };
-        let reason = pending.last_error.clone();
+        let counts = pending.counts();
+        let answer = pending.flush_answer();
         drop(pending);
+        // Outside the lock, as an answer wakes a task, which may record.
+        resolve(abandoned, &answer);
         self.close_handle();
+        let reason = match answer {
+            Err(SinkError::Lost { reason, .. }) => Some(reason),
+            _ => None,
+        };
         (counts, reason)
     }
 
     /// The counts so far.
     pub(crate) fn counts(&self) -> EventCounts {
-        let pending = self.pending();
-        EventCounts {
-            recorded: pending.recorded,
-            lost: pending.lost,
-        }
+        self.pending().counts()
     }
 
     pub(super) fn close_handle(&self) {
@@ -117,17 +115,18 @@ impl MetricsFile {
 
     /// Writes what waits. Called by the thread only.
     pub(super) fn write_pending(&self, shared: &Shared) -> Progress {
-        let Some((mut batch, flushes)) = self.take(shared) else {
+        let Some(mut batch) = self.take(shared) else {
             return Progress::Idle;
         };
         let (written, error) = self.write_batch(&batch, shared);
         shared.budget.give_back(written);
+        let stored = count_lines(&batch[..written]);
         batch.drain(..written);
-        self.put_back(shared, batch, flushes, error)
+        self.put_back(shared, batch, stored, error)
     }
 
-    /// Takes all that waits, with the barriers over it.
-    fn take(&self, shared: &Shared) -> Option<(Vec<u8>, Vec<FlushPromise>)> {
+    /// Takes all that waits; the barriers over it are in hand from now on.
+    fn take(&self, shared: &Shared) -> Option<Vec<u8>> {
         let mut pending = self.pending();
         let buffer = std::mem::take(&mut pending.buffer);
         let batch = if pending.unwritten.is_empty() {
@@ -146,10 +145,8 @@ impl MetricsFile {
             resolve(flushes, &answer);
             return None;
         }
-        pending.in_hand = Some(InHand {
-            lines: count_lines(&batch),
-        });
-        Some((batch, flushes))
+        pending.flushes_in_hand = flushes;
+        Some(batch)
     }
 
     /// Writes as much of `batch` as can be written: whole lines only. Gives their bytes and why it stopped.
@@ -175,6 +172,13 @@ impl MetricsFile {
                 Ok(n) => written += n,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(e) => error = Some(e),
+            }
+            if error.is_none() && written == batch.len() && file.is_deleted() {
+                // A deleted file takes writes without a word; all of the batch goes into the next one.
+                error = Some(io::ErrorKind::NotFound.into());
+                written = 0;
+                *output = None;
+                break;
             }
             if error.is_some() {
                 // The half line must not stay: the next line would be glued to it.
@@ -204,28 +208,33 @@ impl MetricsFile {
         &self,
         shared: &Shared,
         rest: Vec<u8>,
-        flushes: Vec<FlushPromise>,
+        stored: u64,
         error: Option<io::Error>,
     ) -> Progress {
         let mut pending = self.pending();
-        pending.in_hand = None;
-        if let Some(error) = error {
-            pending.failures = pending.failures.saturating_add(1);
-            pending.last_error = Some(reason(&error));
-            if pending.closed {
-                // Counted as lost when it was closed.
-                shared.budget.give_back(rest.len());
-                pending.queued = false;
-                return Progress::Idle;
+        let flushes = std::mem::take(&mut pending.flushes_in_hand);
+        pending.stored += stored;
+        match error {
+            Some(error) if !pending.closed => {
+                pending.failures = pending.failures.saturating_add(1);
+                pending.last_error = Some(reason(&error));
+                pending.unwritten = rest;
+                // Barriers taken earlier stand before those that came meanwhile; their order does not matter.
+                pending.flushes.extend(flushes);
+                return Progress::Failed {
+                    failures: pending.failures,
+                };
             }
-            pending.unwritten = rest;
-            // Barriers taken earlier stand before those that came meanwhile; their order does not matter.
-            pending.flushes.extend(flushes);
-            return Progress::Failed {
-                failures: pending.failures,
-            };
+            Some(_) => {}
+            None => pending.failures = 0,
         }
-        pending.failures = 0;
+        if pending.closed {
+            // All of the batch was counted as lost when the file was closed; some of it came through after all.
+            pending.lost -= stored;
+            shared.budget.give_back(rest.len());
+        } else if pending.lost == 0 {
+            pending.last_error = None; // It was overcome.
+        }
         let answer = pending.flush_answer();
         let more = !pending.buffer.is_empty() || !pending.flushes.is_empty();
         pending.queued = more;
@@ -235,23 +244,23 @@ impl MetricsFile {
         if more { Progress::More } else { Progress::Idle }
     }
 
-    /// Counts as lost what is not in the file yet.
-    fn abandon(&self, pending: &mut Pending) {
-        let waiting = [
+    /// Counts as lost what is not in the file yet, and takes nothing more. Gives the barriers that this answers.
+    fn abandon(&self, pending: &mut Pending) -> Vec<FlushPromise> {
+        pending.closed = true;
+        for lines in [
             std::mem::take(&mut pending.buffer),
             std::mem::take(&mut pending.unwritten),
-        ];
-        for lines in waiting {
-            pending.lost += count_lines(&lines);
+        ] {
             self.writer.shared.budget.give_back(lines.len());
         }
         // A write that hangs may still come through; until it does, its events are not in the file.
-        pending.lost += pending.in_hand.map_or(0, |it| it.lines);
+        pending.lost = pending.recorded - pending.stored;
         if pending.lost > 0 && pending.last_error.is_none() {
             pending.last_error = Some("the disk did not answer in time".to_owned());
         }
-        let answer = pending.flush_answer();
-        resolve(std::mem::take(&mut pending.flushes), &answer);
+        let mut flushes = std::mem::take(&mut pending.flushes);
+        flushes.append(&mut pending.flushes_in_hand);
+        flushes
     }
 
     fn enqueue(&self, pending: &mut Pending) -> Option<Arc<Self>> {
@@ -304,7 +313,7 @@ impl EventSink for MetricsFile {
 
     fn flush(&self, _: &WorkerId) -> Flush {
         let mut pending = self.pending();
-        if !pending.queued {
+        if !pending.queued || pending.closed {
             return Flush::ready(pending.flush_answer());
         }
         let (promise, flush) = Flush::pending();
@@ -314,6 +323,13 @@ impl EventSink for MetricsFile {
 }
 
 impl Pending {
+    fn counts(&self) -> EventCounts {
+        EventCounts {
+            recorded: self.recorded,
+            lost: self.lost,
+        }
+    }
+
     fn flush_answer(&self) -> Result<(), SinkError> {
         match self.lost {
             0 => Ok(()),

@@ -2,13 +2,13 @@
 
 use std::{
     fmt,
-    fs::{File, OpenOptions},
+    fs::File,
     io::{self, Read as _, Seek as _, SeekFrom, Write as _},
     os::unix::fs::MetadataExt as _,
     path::Path,
 };
 
-use crate::whole_file::private;
+use crate::whole_file::open_to_append;
 
 /// Opens files for appending.
 pub(crate) trait Disk: fmt::Debug + Send + Sync {
@@ -22,6 +22,8 @@ pub(crate) trait Output: fmt::Debug + Send {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize>;
     /// Whether the file is still the one at `path`.
     fn is_at(&self, path: &Path) -> bool;
+    /// Whether no name leads to the file any more, so that what is written to it is gone.
+    fn is_deleted(&self) -> bool;
     /// Drops the last `bytes` of the file.
     fn drop_tail(&mut self, bytes: u64) -> io::Result<()>;
 }
@@ -32,9 +34,7 @@ pub(crate) struct SystemDisk;
 
 impl Disk for SystemDisk {
     fn open(&self, path: &Path) -> io::Result<Box<dyn Output>> {
-        let mut file = private(OpenOptions::new().read(true).append(true).create(true))
-            .custom_flags_nofollow()
-            .open(path)?;
+        let mut file = open_to_append(path)?;
         repair_tail(&mut file, path)?;
         Ok(Box::new(SystemFile(file)))
     }
@@ -54,6 +54,10 @@ impl Output for SystemFile {
             (Ok(open), Ok(there)) => id(open) == id(there),
             _ => false,
         }
+    }
+
+    fn is_deleted(&self) -> bool {
+        self.0.metadata().is_ok_and(|it| it.nlink() == 0)
     }
 
     fn drop_tail(&mut self, bytes: u64) -> io::Result<()> {
@@ -88,23 +92,14 @@ fn repair_tail(file: &mut File, path: &Path) -> io::Result<()> {
         return Ok(());
     }
     file.seek(SeekFrom::Start(end))?;
-    let mut torn = private(OpenOptions::new().append(true).create(true))
-        .custom_flags_nofollow()
-        .open(path.with_extension("torn"))?;
-    io::copy(&mut (&*file).take(len - end), &mut torn)?;
-    torn.write_all(b"\n")?;
-    file.set_len(end)
-}
-
-/// `O_NOFOLLOW`, spelled once.
-trait NoFollow {
-    fn custom_flags_nofollow(&mut self) -> &mut Self;
-}
-
-impl NoFollow for OpenOptions {
-    fn custom_flags_nofollow(&mut self) -> &mut Self {
-        use std::os::unix::fs::OpenOptionsExt as _;
-        let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
-        self.custom_flags(flags.bits().cast_signed())
+    let mut torn = open_to_append(&path.with_extension("torn"))?;
+    let before = torn.metadata()?.len();
+    let moved = io::copy(&mut (&*file).take(len - end), &mut torn)
+        .and_then(|_| torn.write_all(b"\n"))
+        .and_then(|()| file.set_len(end));
+    if moved.is_err() {
+        // It will be tried again; the tail shall not stand there twice.
+        let _ = torn.set_len(before);
     }
+    moved
 }

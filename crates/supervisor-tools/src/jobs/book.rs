@@ -129,6 +129,15 @@ impl JobBook {
         Ok(())
     }
 
+    /// Whether no job was ever added, so that [`continue_above`](Self::continue_above) may still have to be called.
+    pub fn is_unused(&self) -> Result<bool, JobBookError> {
+        self.read(|connection| {
+            connection
+                .prepare_cached("SELECT seq = 0 FROM sqlite_sequence WHERE name = 'jobs'")?
+                .query_row([], |row| row.get(0))
+        })
+    }
+
     /// The job of this number; with an `owner`, only if it is theirs.
     pub fn get(&self, id: JobId, owner: Option<&str>) -> Result<Option<Job>, JobBookError> {
         let id = id.to_sql();
@@ -274,6 +283,28 @@ impl JobBook {
              WHERE id = :id AND status = 'queued'",
             named_params! { ":id": id.to_sql(), ":now": now.unix_micros() },
         )
+    }
+
+    /// Ends as cancelled all jobs that the process `spawned_by` added and nobody has claimed; how many.
+    pub fn cancel_all_queued_of(
+        &self,
+        spawned_by: &RunId,
+        now: Timestamp,
+    ) -> Result<usize, JobBookError> {
+        let cancelled = self.write(|transaction| {
+            let n_rows = transaction
+                .prepare_cached(
+                    "UPDATE jobs INDEXED BY jobs_in_line \
+                     SET status = 'cancelled', cancel_requested = 1, finished_at = :now \
+                     WHERE status = 'queued' AND spawned_by = :spawned_by",
+                )?
+                .execute(named_params! {
+                    ":spawned_by": spawned_by.as_str(),
+                    ":now": now.unix_micros(),
+                })?;
+            Ok(Some(n_rows))
+        })?;
+        Ok(cancelled.unwrap_or(0))
     }
 
     /// Asks the process that runs the job to end it; whether the job is running.

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     JobRef,
-    texts::{cut, one_line},
+    texts::{self, cut, one_line},
 };
 
 /// The longest time limit, in seconds: a week.
@@ -137,13 +137,10 @@ impl<'a> Arguments<'a> {
             ));
         };
         JobRef::from_json(value).map_err(|_| {
-            let shown = match value {
-                Value::String(text) => one_line(&cut(text, 60)),
-                other => one_line(&cut(&other.to_string(), 60)),
-            };
-            BadArgument(format!(
-                "job {shown} not found. Use list_workers to see job ids."
-            ))
+            BadArgument(match value {
+                Value::String(text) => texts::not_found(text),
+                other => texts::not_found(&other.to_string()),
+            })
         })
     }
 

@@ -1,17 +1,20 @@
 //! `triscope demo`: a supervisor, a handful of real workers, and what each tier shows of them.
 
 use std::{
+    ffi::OsStr,
     fmt::Write as _,
     fs,
     io::{Read as _, Seek as _, SeekFrom},
+    path::Path,
 };
 
 use anyhow::Context as _;
+use artifact_store::IfMissing;
 use serde_json::json;
 use supervisor_tools::{JobId, JobRef, RowFilter, SupervisorError, SupervisorTools, ToolFailure};
 
 use super::demo_server;
-use crate::{app::App, cli::Common, exit::Exit, output};
+use crate::{app::App, cli::Common, exit::Exit, output, signals::Signals};
 
 const NOTES: &str = "Backups run at 03:19 UTC. Ask before touching the database.\n";
 
@@ -25,7 +28,7 @@ struct DemoJob {
 pub(super) fn open(common: &Common) -> anyhow::Result<App> {
     let data_dir = artifact_store::data_dir(common.data_dir.as_deref())?;
     let files = data_dir.join(".triscope").join("demo");
-    let app = App::open(common, true, &files)?;
+    let app = App::open(common, IfMissing::Create, &files)?;
     let notes = files.join("notes.txt");
     fs::create_dir_all(&files)
         .and_then(|()| fs::write(&notes, NOTES))
@@ -37,6 +40,7 @@ pub(super) async fn demo(app: &App) -> Result<Exit, ToolFailure> {
     let server = demo_server::start().await.map_err(|it| {
         SupervisorError::BrokenOff(format!("the demo's server cannot start: {it}"))
     })?;
+    let signals = Signals::listen();
     let log_start = fs::metadata(&app.log_path).map_or(0, |it| it.len());
     let tools = app.supervisor.tools(Some(artifact_store::DEFAULT_OWNER));
     let mut jobs = Vec::new();
@@ -53,7 +57,7 @@ pub(super) async fn demo(app: &App) -> Result<Exit, ToolFailure> {
         "A supervisor hands {} tasks to workers that run side by side; the last one has a second to do more than it can.",
         jobs.len()
     ));
-    if let Some(exit) = super::run::wait(app, jobs.clone()).await? {
+    if let Some(exit) = super::run::wait(app, jobs.clone(), signals).await? {
         return Ok(exit);
     }
     app.flush_log();
@@ -143,10 +147,11 @@ async fn next_steps(
     tools: &SupervisorTools,
     jobs: &[JobId],
 ) -> Result<String, ToolFailure> {
-    let program = std::env::args()
-        .next()
-        .unwrap_or_else(|| "triscope".to_owned());
-    let data_dir = app.store().data_dir().display();
+    let program = std::env::args_os().next();
+    let program = shell_word(Path::new(
+        program.as_deref().unwrap_or(OsStr::new("triscope")),
+    ));
+    let dir = app.store().data_dir();
     let rows = app.supervisor.rows(RowFilter {
         owner: Some(artifact_store::DEFAULT_OWNER.to_owned()),
         ..RowFilter::default()
@@ -156,21 +161,35 @@ async fn next_steps(
     let mut text = title("Next");
     let _ = write!(
         text,
-        "  {workers} workers lie in {data_dir}. Try:
+        "  {workers} workers lie in {}. Try:
     {program} --data-dir {data_dir} workers
     {program} --data-dir {data_dir} result {first}
-    {program} --data-dir {data_dir} file {failed} tool_calls/001_http_request.txt
+    {program} --data-dir {data_dir} file {shell} tool_calls/001_shell_exec.txt
     {program} --data-dir {data_dir} grep 'not found'
     {program} --data-dir {data_dir} run 'calculate 7*6'
-    jq -s 'sort_by(.duration_ms) | reverse | .[0:5]' {data_dir}/{failing}/metrics.jsonl
+    jq -s 'sort_by(.duration_ms) | reverse | .[0:5]' {metrics}
     grep 'success=False' {log}
     tail -F {log}
 ",
+        dir.display(),
+        data_dir = shell_word(dir),
         first = jobs[0],
-        failed = jobs[4],
-        log = app.log_path.display(),
+        // Its steps follow one another, so that it is known which output is the first.
+        shell = jobs[3],
+        metrics = shell_word(&dir.join(failing.as_str()).join("metrics.jsonl")),
+        log = shell_word(&app.log_path),
     );
     Ok(text)
+}
+
+/// A path as it can be typed into a shell.
+fn shell_word(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = |it: char| it.is_ascii_alphanumeric() || "-_./+,:@%".contains(it);
+    if !text.is_empty() && text.chars().all(plain) {
+        return text;
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 fn title(text: &str) -> String {
@@ -182,4 +201,24 @@ fn indented(text: &str) -> String {
         let _ = writeln!(indented, "{}", format!("  {line}").trim_end());
         indented
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::shell_word;
+
+    #[test]
+    fn a_path_is_typed_as_one_word() {
+        for (path, word) in [
+            ("/tmp/workers", "/tmp/workers"),
+            ("/tmp/my workers", "'/tmp/my workers'"),
+            ("it's", r"'it'\''s'"),
+            ("$(reboot)", "'$(reboot)'"),
+            ("", "''"),
+        ] {
+            assert_eq!(shell_word(Path::new(path)), word);
+        }
+    }
 }

@@ -16,6 +16,9 @@ use crate::{
 };
 
 pub(crate) async fn workers(app: &App, arguments: Workers) -> Result<Exit, ToolFailure> {
+    let is_filtered = arguments.status.is_some()
+        || arguments.since_hours.is_some()
+        || arguments.scope.owner.is_some();
     let list = app
         .supervisor
         .rows(RowFilter {
@@ -30,6 +33,8 @@ pub(crate) async fn workers(app: &App, arguments: Workers) -> Result<Exit, ToolF
     }
     if arguments.scope.json {
         output::print_json(&list.rows);
+    } else if list.rows.is_empty() && is_filtered {
+        output::print("No such workers.");
     } else if list.rows.is_empty() {
         output::print("No workers. Start one: triscope run \"calculate 7*6\"");
     } else {

@@ -2,17 +2,20 @@
 
 use std::time::Duration;
 
-use artifact_store::Status;
+use artifact_store::{Status, StoreError};
 use serde::Serialize;
 use supervisor_tools::{JobId, JobRef, SpawnRequest, SupervisorTools, ToolFailure};
-use worker_runner::DEFAULT_TIMEOUT;
+use worker_runner::{DEFAULT_TIMEOUT, NO_RESULT};
 
 use crate::{app::App, cli::Run, exit::Exit, output, progress::Progress, signals::Signals};
 
 /// Longer than any worker may run.
 const FOR_EVER: Duration = Duration::from_hours(24 * 365);
+/// What a second signal still leaves to the first one's work: stopped workers kill what their tools started.
+const LAST_GRACE: Duration = Duration::from_millis(500);
 
 pub(crate) async fn run(app: &App, arguments: Run) -> Result<Exit, ToolFailure> {
+    let signals = Signals::listen();
     let tools = app.supervisor.tools(Some(&arguments.owner));
     let request = SpawnRequest {
         model: Some(arguments.model),
@@ -27,7 +30,7 @@ pub(crate) async fn run(app: &App, arguments: Run) -> Result<Exit, ToolFailure> 
         }
         Err(other) => return Err(other),
     };
-    let interrupted = wait(app, vec![id]).await?;
+    let interrupted = wait(app, vec![id], signals).await?;
     let job = JobRef::Job(id);
     if arguments.json {
         output::print_json(&report(app, &tools, &job).await?);
@@ -46,15 +49,12 @@ pub(crate) async fn run(app: &App, arguments: Run) -> Result<Exit, ToolFailure> 
 }
 
 /// Waits for jobs and their summaries. A signal cancels them and is told; a second one ends the program at once.
-pub(crate) async fn wait(app: &App, jobs: Vec<JobId>) -> Result<Option<Exit>, ToolFailure> {
-    let progress = Progress::show(&app.supervisor, jobs.clone());
-    let mut signals = match Signals::listen() {
-        Ok(signals) => signals,
-        Err(error) => {
-            output::note(&format!("warning: signals cannot be handled: {error}"));
-            return all_ended(app, &jobs).await.map(|()| None);
-        }
-    };
+pub(crate) async fn wait(
+    app: &App,
+    jobs: Vec<JobId>,
+    mut signals: Signals,
+) -> Result<Option<Exit>, ToolFailure> {
+    let progress = Progress::show(app, jobs.clone());
     let interrupted = tokio::select! {
         ended = all_ended(app, &jobs) => {
             ended?;
@@ -71,6 +71,7 @@ pub(crate) async fn wait(app: &App, jobs: Vec<JobId>) -> Result<Option<Exit>, To
             }
         } => {}
         exit = signals.next() => {
+            let _ = tokio::time::timeout(LAST_GRACE, app.supervisor.shut_down()).await;
             drop(progress);
             std::process::exit(exit.code().into());
         }
@@ -107,22 +108,19 @@ pub(crate) async fn report(
     tools: &SupervisorTools,
     job: &JobRef,
 ) -> Result<Report, ToolFailure> {
+    // Whether it has ended, and what to say if not, is the tool's to tell.
+    tools.read_worker_result(job).await?;
     let metadata = tools.metadata(job).await?;
     let worker_id = metadata.worker_id.clone();
     let result = app
         .store()
         .unblock(move |store| {
             let mut result = String::new();
-            super::read::whole_file(
-                store,
-                &worker_id,
-                artifact_store::file_names::RESULT,
-                0,
-                |part| {
-                    result.push_str(part);
-                },
-            )?;
-            Ok(result)
+            let file = artifact_store::file_names::RESULT;
+            match super::read::whole_file(store, &worker_id, file, 0, |it| result.push_str(it)) {
+                Err(StoreError::FileNotFound { .. }) => Ok(NO_RESULT.to_owned()),
+                read => read.map(|()| result),
+            }
         })
         .await?;
     Ok(Report {

@@ -107,6 +107,39 @@ fn a_queued_job_can_end_without_running() {
 }
 
 #[test]
+fn a_book_is_unused_until_its_first_job() {
+    let test = TestBook::new();
+    assert!(test.book.is_unused().unwrap());
+    test.add("ann");
+    assert!(!test.book.is_unused().unwrap());
+    // A number counts even if its job is not the first.
+    let test = TestBook::new();
+    test.book.continue_above(id(7)).unwrap();
+    assert!(!test.book.is_unused().unwrap());
+    assert_eq!(test.add("ann"), id(8));
+}
+
+#[test]
+fn a_process_cancels_what_waits_in_its_own_line() {
+    let test = TestBook::new();
+    let (running, waiting, other) = (test.add("ann"), test.add("bob"), {
+        let job = task_of("ann");
+        test.book.add(&job, &run("elsewhere"), at(1)).unwrap()
+    });
+    test.book.claim(running, &run("home"), at(2)).unwrap();
+    let home = run("home");
+    assert_eq!(test.book.cancel_all_queued_of(&home, at(3)).unwrap(), 1);
+    assert_eq!(test.book.cancel_all_queued_of(&home, at(4)).unwrap(), 0);
+    let status = |id| test.book.get(id, None).unwrap().unwrap().status;
+    assert_eq!(
+        [running, waiting, other].map(status),
+        [JobStatus::Running, JobStatus::Cancelled, JobStatus::Queued]
+    );
+    let job = test.book.get(waiting, None).unwrap().unwrap();
+    assert_eq!(job.finished_at, Some(at(3)));
+}
+
+#[test]
 fn a_job_of_another_owner_is_not_there() {
     let test = TestBook::new();
     let job_id = test.add("ann");

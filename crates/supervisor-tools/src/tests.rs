@@ -1,0 +1,17 @@
+//! The tools as a supervisor sees them: what is asked, and the text that comes back.
+//!
+//! The clock is a manual one that only agents move, so the texts hold exact ids and durations.
+
+mod arguments;
+mod cancelling;
+mod damage;
+mod files;
+mod job_ids;
+mod lists;
+mod metadata_and_metrics;
+mod numbers;
+mod owners;
+mod results;
+mod shut_down;
+mod spawning;
+mod support;

@@ -1,0 +1,295 @@
+//! A worker from its start to its end, whichever way that comes.
+
+use std::{sync::Arc, time::Duration};
+
+use artifact_store::{Metadata, Status, StoreError, WorkerWriter};
+use metrics_collector::MetricsCollector;
+use metrics_core::{CallStart, CallTime, Clock, ErrorText};
+use serde_json::Value;
+use tokio::task::JoinHandle;
+
+use crate::{
+    agent::{AgentContext, AgentError},
+    lifecycle::{Lifecycle, WorkerEvent},
+    react::panic_text,
+    result::extract_result,
+    runner::{RunOptions, WorkerReport},
+    summary::Summary,
+};
+
+/// The key in `metadata.json` that says why events were lost, beside `events_lost`.
+pub const EVENTS_LOST_REASON: &str = "events_lost_reason";
+
+/// How long an agent that was stopped may take to let go of what it holds.
+const STOP_GRACE: Duration = Duration::from_millis(500);
+/// How long the thread waits for what was recorded between the wait for the events and the metadata that counts them,
+/// as by a task that outlives its agent. The disk has just answered, so this is over at once.
+const LATE_EVENTS_TIMEOUT: Duration = Duration::from_millis(50);
+/// How long a worker whose caller went away holds up that caller's thread for its events.
+const DROP_FLUSH_TIMEOUT: Duration = Duration::from_millis(200);
+
+/// Why an agent runs no more.
+pub(crate) enum Ending {
+    Returned(Result<(), AgentError>),
+    Panicked(String),
+    Timeout(Duration),
+    Cancelled,
+    /// Whoever waited for the worker went away.
+    Abandoned,
+}
+
+impl Ending {
+    fn status(&self) -> Status {
+        match self {
+            Self::Returned(Ok(())) => Status::Success,
+            Self::Returned(Err(_)) | Self::Panicked(_) => Status::Failed,
+            Self::Timeout(_) => Status::Timeout,
+            Self::Cancelled | Self::Abandoned => Status::Cancelled,
+        }
+    }
+
+    fn error(&self) -> Option<String> {
+        match self {
+            Self::Returned(Ok(())) => None,
+            Self::Returned(Err(error)) => Some(error.to_string()),
+            Self::Panicked(message) => Some(format!("the agent panicked: {message}")),
+            Self::Timeout(limit) => Some(format!("timed out after {limit:?}")),
+            Self::Cancelled => Some("cancelled".to_owned()),
+            Self::Abandoned => Some("cancelled: nobody waits for it any more".to_owned()),
+        }
+    }
+
+    /// What became of the calls that were in flight.
+    fn reason(&self) -> ErrorText<'static> {
+        match self {
+            Self::Timeout(_) => ErrorText::TIMEOUT,
+            Self::Panicked(_) => ErrorText::PANICKED,
+            Self::Returned(_) | Self::Cancelled | Self::Abandoned => ErrorText::CANCELLED,
+        }
+    }
+}
+
+/// How an agent ended, once that is decided: nothing that happens later changes it.
+#[derive(Clone)]
+struct Ended {
+    status: Status,
+    error: Option<String>,
+    duration: Duration,
+}
+
+/// Owns a worker while it runs. Dropped before it is done, it stops the agent and writes what there is.
+pub(crate) struct Running {
+    worker: Arc<WorkerWriter>,
+    collector: MetricsCollector,
+    context: AgentContext,
+    lifecycle: Lifecycle,
+    clock: Clock,
+    started: CallStart,
+    agent: JoinHandle<Result<(), AgentError>>,
+    ended: Option<Ended>,
+    /// From the completion on: the result, until it is summed up.
+    to_sum_up: Option<String>,
+    completed: bool,
+}
+
+impl Running {
+    pub(crate) fn new(
+        worker: Arc<WorkerWriter>,
+        collector: MetricsCollector,
+        context: AgentContext,
+        lifecycle: Lifecycle,
+        clock: Clock,
+        started: CallStart,
+        agent: JoinHandle<Result<(), AgentError>>,
+    ) -> Self {
+        Self {
+            worker,
+            collector,
+            context,
+            lifecycle,
+            clock,
+            started,
+            agent,
+            ended: None,
+            to_sum_up: None,
+            completed: false,
+        }
+    }
+
+    pub(crate) fn collector(&self) -> &MetricsCollector {
+        &self.collector
+    }
+
+    /// Waits for the agent's end, its time limit, or somebody's wish.
+    pub(crate) async fn wait(&mut self, options: &RunOptions) -> Ending {
+        tokio::select! {
+            // An agent that is done is done, even if its time is up in the same moment.
+            biased;
+            joined = &mut self.agent => match joined {
+                Ok(result) => Ending::Returned(result),
+                Err(error) => match error.try_into_panic() {
+                    Ok(panic) => Ending::Panicked(panic_text(&*panic)),
+                    Err(_) => Ending::Cancelled, // The runtime shuts down.
+                },
+            },
+            () = options.cancel.cancelled() => Ending::Cancelled,
+            () = sleep(options.timeout) => Ending::Timeout(options.timeout),
+        }
+    }
+
+    /// Stops the agent, writes what it leaves, and only then says in the metadata how it ended.
+    pub(crate) async fn complete(
+        &mut self,
+        ending: &Ending,
+        flush_timeout: Duration,
+    ) -> WorkerReport {
+        let ended = self.end(ending);
+        if !self.agent.is_finished() {
+            self.agent.abort();
+            // Dropping an agent may end processes and connections; one that blocks its thread is left behind.
+            let _ = tokio::time::timeout(STOP_GRACE, &mut self.agent).await;
+        }
+        let late = self.flush(flush_timeout).await;
+        self.finish(ended, late)
+    }
+
+    /// Adds the summary to the metadata and the report.
+    pub(crate) async fn sum_up(
+        &mut self,
+        report: &mut WorkerReport,
+        summary: Summary,
+        flush_timeout: Duration,
+    ) {
+        // The summary's own call is an event too.
+        let late = self.flush(flush_timeout).await;
+        let text = summary.text.clone();
+        let written = self.write_summary(summary, late);
+        report
+            .problems
+            .extend(written.err().map(|it| it.to_string()));
+        report.totals = self.collector.totals();
+        report.events_lost = self.worker.event_counts().lost;
+        report.summary = text;
+    }
+
+    /// Waits for the events that were recorded so far, and gives how long to wait for those that come meanwhile. How it
+    /// went is told by the counts.
+    async fn flush(&self, timeout: Duration) -> Duration {
+        match tokio::time::timeout(timeout, self.collector.flush()).await {
+            Ok(_) => LATE_EVENTS_TIMEOUT,
+            Err(_) => Duration::ZERO,
+        }
+    }
+
+    /// Decides how the worker ended, and ends the calls in flight. The clock is read first of all.
+    fn end(&mut self, ending: &Ending) -> Ended {
+        let ended = Ended {
+            duration: self.clock.elapsed(&self.started),
+            status: ending.status(),
+            error: ending.error(),
+        };
+        self.ended = Some(ended.clone());
+        self.collector.close(&ending.reason());
+        ended
+    }
+
+    /// The part of an end that needs no runtime.
+    fn finish(&mut self, ended: Ended, flush_timeout: Duration) -> WorkerReport {
+        self.completed = true;
+        let Ended {
+            status,
+            error,
+            duration,
+        } = ended;
+        let result = extract_result(&self.context.messages());
+        let mut problems = self.context.problems();
+        let mut note = |written: Result<(), StoreError>| {
+            if let Err(error) = written {
+                problems.push(error.to_string());
+            }
+        };
+        note(self.worker.write_result(&result));
+        note(self.settle(flush_timeout, |it| {
+            it.status = status;
+            it.finished_at = Some(CallTime::new(self.started.timestamp(), duration).end_ts());
+            it.duration_ms = u64::try_from(duration.as_millis()).ok();
+            it.duration_us = u64::try_from(duration.as_micros()).ok();
+            it.error.clone_from(&error);
+        }));
+        self.to_sum_up = Some(result.clone());
+        self.lifecycle.send(|| WorkerEvent::Completed {
+            status,
+            duration,
+            error: error.clone(),
+        });
+        WorkerReport {
+            worker_id: self.worker.id(),
+            status,
+            result,
+            error,
+            duration,
+            summary: String::new(),
+            totals: self.collector.totals(),
+            events_lost: self.worker.event_counts().lost,
+            problems,
+        }
+    }
+
+    fn write_summary(
+        &mut self,
+        summary: Summary,
+        flush_timeout: Duration,
+    ) -> Result<(), StoreError> {
+        self.to_sum_up = None;
+        let Summary { text, meta } = summary;
+        let written = self.settle(flush_timeout, |it| {
+            it.summary = Some(text.clone());
+            it.summary_meta = meta;
+        });
+        self.lifecycle
+            .send(|| WorkerEvent::SummaryReady { summary: text });
+        written
+    }
+
+    /// Waits for the events, then changes the metadata, which also says how many there are and how many are lost.
+    fn settle(
+        &self,
+        flush_timeout: Duration,
+        change: impl FnOnce(&mut Metadata),
+    ) -> Result<(), StoreError> {
+        let (counts, reason) = self.worker.finish_metrics(flush_timeout);
+        self.worker.update(|it| {
+            change(it);
+            if let Some(reason) = reason.filter(|_| counts.lost > 0) {
+                it.extra
+                    .insert(EVENTS_LOST_REASON.to_owned(), Value::String(reason));
+            }
+            it.events = Some(counts.recorded);
+            it.events_lost = Some(counts.lost);
+        })
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if !self.completed {
+            // What was decided stands: a worker that had succeeded when its caller went away has succeeded.
+            let ended = self.ended.take();
+            let ended = ended.unwrap_or_else(|| self.end(&Ending::Abandoned));
+            self.agent.abort();
+            self.finish(ended, DROP_FLUSH_TIMEOUT);
+        }
+        if let Some(result) = self.to_sum_up.take() {
+            // Nobody is left to tell a problem to.
+            let _ = self.write_summary(Summary::beginning(&result), DROP_FLUSH_TIMEOUT);
+        }
+    }
+}
+
+/// Sleeps for ever if the time is longer than the clock reaches.
+async fn sleep(duration: Duration) {
+    match tokio::time::Instant::now().checked_add(duration) {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}

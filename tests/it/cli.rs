@@ -1,0 +1,20 @@
+//! The program: its commands, exit codes, signals and pipes.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests may give up as tests do"
+)]
+
+mod demo;
+mod files;
+mod log;
+mod pipes;
+mod place;
+mod processes;
+mod read;
+mod run;
+mod signals;
+mod terminal;
+mod usage;
+
+pub(crate) use self::place::{Place, answered, metadata};

@@ -1,0 +1,168 @@
+//! The crates as projects outside the workspace use them: each of the small projects in `tests/outside` is built and run,
+//! and pulls in only what it needs.
+//!
+//! They are built from a copy below `target`, which leaves the sources as they are, with the workspace's own `Cargo.lock`:
+//! the versions are those that have just been built, so cargo needs no network.
+
+use std::{
+    collections::BTreeSet,
+    env,
+    fs::{self, File},
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use crate::support::{Finished, finish};
+
+/// None of these belongs to recording.
+const NEVER: [&str; 12] = [
+    "artifact-store",
+    "axum",
+    "clap",
+    "hyper",
+    "libsqlite3-sys",
+    "log-format",
+    "reqwest",
+    "rusqlite",
+    "supervisor-tools",
+    "tracing-subscriber",
+    "triscope",
+    "worker-runner",
+];
+
+/// A copy of `tests/outside/<name>`, ready for cargo.
+struct Project {
+    name: &'static str,
+    dir: PathBuf,
+    /// One after the other, also those of other test processes: they build into one folder.
+    _lock: File,
+}
+
+impl Project {
+    fn new(name: &'static str) -> Self {
+        let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let workspace = tests.parent().expect("the tests lie in the workspace");
+        let source = tests.join("outside").join(name);
+        let dir = outside_dir().join(name);
+        fs::create_dir_all(dir.join("src")).expect("a folder below target can be made");
+        let lock = File::create(outside_dir().join("lock")).expect("a file can be made");
+        lock.lock().expect("a file can be locked");
+        let manifest = read(&source.join("Cargo.toml"));
+        let crates = format!("{}/", workspace.join("crates").display());
+        assert!(manifest.contains("../../../crates/"), "{manifest}");
+        write(
+            &dir.join("Cargo.toml"),
+            &manifest.replace("../../../crates/", &crates),
+        );
+        write(&dir.join("src/main.rs"), &read(&source.join("src/main.rs")));
+        write(
+            &dir.join("Cargo.lock"),
+            &read(&workspace.join("Cargo.lock")),
+        );
+        Self {
+            name,
+            dir,
+            _lock: lock,
+        }
+    }
+
+    /// Runs cargo, with a network only where it does not do without.
+    #[track_caller]
+    fn cargo(&self, arguments: &[&str]) -> Finished {
+        let run = |offline: bool| {
+            let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+            let mut command = Command::new(cargo);
+            command
+                .args(arguments)
+                .args(offline.then_some("--offline"))
+                .current_dir(&self.dir)
+                .env("CARGO_TARGET_DIR", outside_dir().join("target"))
+                .env("CARGO_PROFILE_DEV_DEBUG", "none");
+            finish(&mut command)
+        };
+        let offline = run(true);
+        if offline.code == 0 {
+            offline
+        } else {
+            run(false).expect(0)
+        }
+    }
+
+    /// Builds and runs the program; gives what it printed.
+    #[track_caller]
+    fn run(&self, argument: &Path) -> String {
+        self.cargo(&["build", "--quiet"]);
+        let program = outside_dir().join("target/debug").join(self.name);
+        finish(Command::new(program).arg(argument)).answer()
+    }
+
+    /// The packages that the program is made of, its own left out.
+    #[track_caller]
+    fn dependencies(&self) -> BTreeSet<String> {
+        let tree = self.cargo(&[
+            "tree", "-e", "normal", "--prefix", "none", "--format", "{p}",
+        ]);
+        let names = tree.stdout.lines().filter_map(|it| it.split(' ').next());
+        let mut res: BTreeSet<_> = names.map(str::to_owned).collect();
+        assert!(res.remove(self.name), "{tree:?}");
+        res
+    }
+}
+
+fn outside_dir() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("outside")
+}
+
+fn read(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("`{}`: {error}", path.display()))
+}
+
+/// Leaves a file alone that is as it should be: cargo builds again what has a new date.
+fn write(path: &Path, text: &str) {
+    if fs::read_to_string(path).is_ok_and(|it| it == text) {
+        return;
+    }
+    fs::write(path, text).unwrap_or_else(|error| panic!("`{}`: {error}", path.display()));
+}
+
+#[track_caller]
+fn assert_without(dependencies: &BTreeSet<String>, unwanted: &[&str]) {
+    for name in NEVER.iter().chain(unwanted) {
+        assert!(!dependencies.contains(*name), "{name} in {dependencies:?}");
+    }
+}
+
+#[test]
+fn metrics_core_alone() {
+    let project = Project::new("metrics-core-alone");
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("metrics.jsonl");
+    let answer = project.run(&path);
+    let bytes = fs::metadata(&path).unwrap().len();
+    assert_eq!(answer, format!("{bytes} bytes of events\n"));
+
+    let dependencies = project.dependencies();
+    assert!(dependencies.contains("metrics-core"), "{dependencies:?}");
+    assert_without(&dependencies, &["metrics-collector", "tokio", "tracing"]);
+}
+
+#[test]
+fn metrics_collector_alone() {
+    let project = Project::new("metrics-collector-alone");
+    assert_eq!(project.run(Path::new("")), "2 and 2 events\n");
+    let dependencies = project.dependencies();
+    assert!(dependencies.contains("tokio"), "{dependencies:?}");
+    assert_without(&dependencies, &[]);
+}
+
+#[test]
+fn metrics_collector_without_tokio() {
+    let project = Project::new("metrics-collector-without-tokio");
+    assert_eq!(project.run(Path::new("")), "2 events\n");
+    let dependencies = project.dependencies();
+    assert!(
+        dependencies.contains("metrics-collector"),
+        "{dependencies:?}"
+    );
+    assert_without(&dependencies, &["tokio"]);
+}

@@ -1,0 +1,29 @@
+//! What the tests share: a store with a supervisor in this process, the real program, shell recipes, waiting, skipping.
+
+mod agents;
+mod lab;
+mod program;
+mod skip;
+mod text;
+mod wait;
+
+pub(crate) use self::{
+    agents::{ScriptedModel, agent, reply},
+    lab::{Lab, LabOptions},
+    program::{Background, Finished, demo, finish, program_path, sh, triscope},
+    skip::{missing_program, skip},
+    text::{Lines, LogFile, MetricsFile, normalised},
+    wait::{eventually, eventually_async},
+};
+
+/// Ends the test early, as a visible skip, unless these programs are installed: `require!("jq", "awk");`.
+macro_rules! require {
+    ($($program:literal),+) => {
+        if let Some(reason) = $crate::support::missing_program(&[$($program),+]) {
+            fn here() {}
+            $crate::support::skip(std::any::type_name_of_val(&here), &reason);
+            return;
+        }
+    };
+}
+pub(crate) use require;
