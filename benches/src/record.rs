@@ -82,14 +82,14 @@ pub(crate) fn run() {
         PEER,
         vec![
             Variant::new("tiers 2 and 3: store, log to nowhere", 1, || {
-                batch(&ours, &collector)
+                batch(&ours, &collector);
             }),
             Variant::new("tier 2 alone: store", 1, || batch(&none, &collector)),
             Variant::new("tier 3 alone: log to nowhere", 1, || {
-                batch(&ours, &discarded)
+                batch(&ours, &discarded);
             }),
             Variant::new("neither: clocks, totals, slot", 1, || {
-                batch(&none, &discarded)
+                batch(&none, &discarded);
             }),
             Variant::new(PEER, 1, || peer_event(&fmt)),
         ],
@@ -100,7 +100,7 @@ pub(crate) fn run() {
         PEER,
         vec![
             Variant::new("start_llm_call .. succeed", 200_000, || {
-                black_box(record_one)()
+                black_box(record_one)();
             }),
             Variant::new("record_tool_call", 200_000, || {
                 metrics_collector::record_tool_call(black_box(metrics_core::ToolCall::new(

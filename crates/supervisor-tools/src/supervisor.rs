@@ -221,18 +221,18 @@ impl Supervisor {
     /// Waits until this process runs no job any more, summaries included.
     pub async fn idle(&self) {
         // A tracker is waited for while it is closed; it takes new tasks all the same.
-        self.cancel_queue().await;
         self.0.tasks.close();
         self.0.tasks.wait().await;
-        self.cancel_queue().await; // What was being added in that moment.
         self.0.tasks.reopen();
     }
 
     /// Stops all workers of this process, cancels its queued jobs, and waits until their ends are on disk.
     pub async fn shut_down(&self) {
         self.0.stop.cancel();
+        self.cancel_queue().await;
         self.0.tasks.close();
         self.0.tasks.wait().await;
+        self.cancel_queue().await; // What was being added in that moment.
     }
 
     /// Calls `body` where blocking is allowed.

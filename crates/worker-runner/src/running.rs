@@ -149,6 +149,8 @@ impl Running {
             // Dropping an agent may end processes and connections; one that blocks its thread is left behind.
             let _ = tokio::time::timeout(STOP_GRACE, &mut self.agent).await;
         }
+        // What is still in flight belongs to code that cannot be stopped.
+        self.collector.close(&ending.reason());
         let late = self.flush(flush_timeout).await;
         self.finish(ended, late)
     }
@@ -181,7 +183,7 @@ impl Running {
         }
     }
 
-    /// Decides how the worker ended, and ends the calls in flight. The clock is read first of all.
+    /// Decides how the worker ended. The clock is read first of all.
     fn end(&mut self, ending: &Ending) -> Ended {
         let ended = Ended {
             duration: self.clock.elapsed(&self.started),
@@ -189,7 +191,8 @@ impl Running {
             error: ending.error(),
         };
         self.ended = Some(ended.clone());
-        self.collector.close(&ending.reason());
+        // Calls that the agent drops when it is stopped say all that is known of them.
+        self.collector.interrupt(ending.reason());
         ended
     }
 
@@ -277,6 +280,7 @@ impl Drop for Running {
             let ended = self.ended.take();
             let ended = ended.unwrap_or_else(|| self.end(&Ending::Abandoned));
             self.agent.abort();
+            self.collector.close(&ErrorText::CANCELLED);
             self.finish(ended, DROP_FLUSH_TIMEOUT);
         }
         if let Some(result) = self.to_sum_up.take() {

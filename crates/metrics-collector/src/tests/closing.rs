@@ -261,5 +261,9 @@ fn calls_dropped_after_an_interruption_name_its_reason() {
     let Event::ToolCall(event) = &worker.sink.events(worker.collector.worker_id())[0] else {
         panic!("the first is a tool call");
     };
-    assert_eq!(event.tool_call_id.as_deref(), Some("call_1"), "nothing known is lost");
+    assert_eq!(
+        event.tool_call_id.as_deref(),
+        Some("call_1"),
+        "nothing known is lost"
+    );
 }
