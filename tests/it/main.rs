@@ -11,6 +11,7 @@ mod support;
 mod bad_input;
 mod cli;
 mod outside_crates;
+mod readme;
 mod tier1_duration;
 mod tier2_metrics;
 mod tier2_recipes;

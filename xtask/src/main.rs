@@ -13,6 +13,7 @@
 
 use std::{env, process::ExitCode};
 
+mod bench;
 mod exec;
 mod tidy;
 mod verify;
@@ -32,6 +33,11 @@ const VERBS: &[Verb] = &[
         name: "verify",
         about: "format, lints, docs and every test; `verify --help` tells its options",
         run: verify::run,
+    },
+    Verb {
+        name: "bench",
+        about: "what recording costs, against peers in the same run; `bench NAME…` for a part",
+        run: bench::run,
     },
     Verb {
         name: "tidy",

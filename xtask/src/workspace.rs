@@ -48,6 +48,11 @@ impl Workspace {
         &self.root
     }
 
+    /// The cargo that this was called by.
+    pub(crate) fn cargo_program(&self) -> &OsString {
+        &self.cargo
+    }
+
     /// Where cargo puts its output.
     pub(crate) fn target(&self) -> &Path {
         &self.target

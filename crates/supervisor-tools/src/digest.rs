@@ -3,7 +3,7 @@
 use std::{cmp::Reverse, collections::BTreeMap, fmt::Write as _, io, time::Duration};
 
 use artifact_store::{StoreError, WorkerReader};
-use metrics_core::{DurationText, Event, LineContent, Usage};
+use metrics_core::{DurationText, Event, Line, LineContent, Usage};
 
 use crate::texts::{cut, one_line};
 
@@ -28,6 +28,8 @@ pub(crate) struct Digest {
     failures: Vec<String>,
     unknown_events: u64,
     unusable_lines: u64,
+    /// The first unusable lines, with number and reason.
+    faults: Vec<String>,
 }
 
 #[derive(Debug, Default)]
@@ -39,8 +41,9 @@ struct Group {
 }
 
 impl Digest {
-    /// Reads the events that are in the file now.
-    pub(crate) fn read(worker: &WorkerReader) -> Result<Self, StoreError> {
+    /// Reads the events that are in the file now. What stands behind the last line end counts once the worker has
+    /// `ended`; until then it is a line being written.
+    pub(crate) fn read(worker: &WorkerReader, ended: bool) -> Result<Self, StoreError> {
         let mut reader = worker.events()?;
         let mut digest = Self::default();
         let error = |source: io::Error| StoreError::Io {
@@ -49,13 +52,26 @@ impl Digest {
             source,
         };
         while let Some(line) = reader.next_line().map_err(error)? {
-            match line.content {
-                LineContent::Event(event) => digest.add(&event),
-                LineContent::Unusable(_) => digest.unusable_lines += 1,
-                _ => digest.unknown_events += 1,
-            }
+            digest.add_line(&line);
+        }
+        if ended && let Some(line) = reader.unfinished() {
+            digest.add_line(&line);
         }
         Ok(digest)
+    }
+
+    fn add_line(&mut self, line: &Line<'_>) {
+        match &line.content {
+            LineContent::Event(event) => self.add(event),
+            LineContent::Unusable(fault) => {
+                self.unusable_lines += 1;
+                if self.faults.len() < SHOWN_FAILURES {
+                    let fault = one_line(&fault.to_string());
+                    self.faults.push(format!("- line {}: {fault}", line.number));
+                }
+            }
+            _ => self.unknown_events += 1,
+        }
     }
 
     fn add(&mut self, event: &Event<'_>) {
@@ -130,6 +146,7 @@ impl Digest {
                 "Lines that could not be used: {}",
                 self.unusable_lines
             ));
+            self.faults.iter().cloned().for_each(&mut line);
         }
         text
     }

@@ -122,8 +122,8 @@ pub(crate) fn row(row: &WorkerRow, activity: Option<&Activity>) -> String {
         (None, Some(worker_id)) => format!("worker {worker_id}"),
         (None, None) => "worker".to_owned(),
     };
-    let time = match (row.duration_ms, activity) {
-        (Some(ms), _) => format!(", {}", DurationText(Duration::from_millis(ms))),
+    let time = match (row.duration, activity) {
+        (Some(duration), _) => format!(", {}", DurationText(duration)),
         (None, Some(activity)) => format!(" for {}", short_duration(activity.elapsed)),
         (None, None) => String::new(),
     };

@@ -436,7 +436,8 @@ impl SupervisorTools {
         let found = self.worker(job).await?;
         let (name, duration) = (found.name(), texts::duration(&found.metadata));
         let lost = texts::loss_line(&found.metadata);
-        let digest = blocking(move || Digest::read(&found.reader)).await??;
+        let ended = found.metadata.status.is_final();
+        let digest = blocking(move || Digest::read(&found.reader, ended)).await??;
         Ok(format!(
             "Metrics of {name}:\n\n{}{lost}",
             digest.text(duration)

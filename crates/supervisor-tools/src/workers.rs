@@ -1,6 +1,6 @@
 //! Finding jobs and workers: by number, by worker id, as a list.
 
-use std::{cmp::Reverse, collections::HashSet};
+use std::{cmp::Reverse, collections::HashSet, time::Duration};
 
 use artifact_store::{Metadata, Status, StoreError, WorkerFilter, WorkerReader};
 use metrics_core::{Timestamp, WorkerId};
@@ -21,6 +21,9 @@ pub struct WorkerRow {
     pub status: String,
     /// How long it ran, in whole milliseconds; `None` while it runs.
     pub duration_ms: Option<u64>,
+    /// The same in microseconds, for a text that shows less than a millisecond.
+    #[serde(skip)]
+    pub duration: Option<Duration>,
     /// Whose it is.
     pub owner: String,
     /// The whole task.
@@ -273,11 +276,13 @@ impl RowFilter {
 }
 
 fn worker_row(metadata: Metadata) -> WorkerRow {
+    let duration = texts::duration(&metadata);
     WorkerRow {
         job_id: metadata.job_id,
         worker_id: Some(metadata.worker_id),
         status: metadata.status.to_string(),
         duration_ms: metadata.duration_ms,
+        duration,
         owner: metadata.owner,
         task: metadata.task,
         summary: metadata.summary,
@@ -291,6 +296,7 @@ fn job_row(job: Job) -> WorkerRow {
         worker_id: None,
         status: job.status.to_string(),
         duration_ms: None,
+        duration: None,
         owner: job.owner,
         task: job.task,
         summary: job.error,

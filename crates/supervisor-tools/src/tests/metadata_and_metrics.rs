@@ -109,6 +109,7 @@ async fn metrics_say_where_the_time_went() {
     - http_request after 5ms: connection refused
     Events of other kinds: 1
     Lines that could not be used: 1
+    - line 5: expected ident at column 2
     Warning: 2 events lost (disk full)
     ");
 }

@@ -5,6 +5,7 @@ use std::{
     fmt::Write as _,
     fs,
     io::{Read as _, Seek as _, SeekFrom},
+    os::unix::fs::DirBuilderExt as _,
     path::Path,
 };
 
@@ -30,7 +31,10 @@ pub(super) fn open(common: &Common) -> anyhow::Result<App> {
     let files = data_dir.join(".triscope").join("demo");
     let app = App::open(common, IfMissing::Create, &files)?;
     let notes = files.join("notes.txt");
-    fs::create_dir_all(&files)
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700) // As all that lies in the data directory.
+        .create(&files)
         .and_then(|()| fs::write(&notes, NOTES))
         .with_context(|| format!("cannot write `{}`", notes.display()))?;
     Ok(app)

@@ -1,7 +1,5 @@
 //! The commands that only read: `workers`, `result`, `file`, `grep`, `meta`.
 
-use std::time::Duration;
-
 use artifact_store::{ArtifactStore, MAX_READ_BYTES, SearchOptions, StoreError};
 use comfy_table::{ContentArrangement, Table, presets};
 use metrics_core::{DurationText, Timestamp, WorkerId};
@@ -64,7 +62,7 @@ fn table(app: &App, rows: &[WorkerRow]) -> String {
         let running = id
             .and_then(|it| app.supervisor.activity(it))
             .map(|it| it.elapsed);
-        let time = row.duration_ms.map(Duration::from_millis).or(running);
+        let time = row.duration.or(running);
         let what = row.summary.as_deref().filter(|it| !it.is_empty());
         let what: String = what.unwrap_or(&row.task).chars().take(150).collect();
         table.add_row([
