@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    libtest::{Outcome, Test},
+    libtest::{Binary, Outcome, Test},
     options::Scope,
     run::StepResult,
     steps::Suite,
@@ -74,12 +74,16 @@ impl Report {
         });
         wanted
             .map(|(_, prefix, title)| {
-                let tests = self.integration_tests();
-                let tally = Tally::of(tests.filter(|test| test.name.starts_with(prefix)));
+                let of_tier = |test: &&Test| test.name.starts_with(prefix);
+                let tally = Tally::of(self.integration_tests().filter(of_tier));
+                // libtest has seconds for a run only; each tier has one of its own.
+                let runs = self.integration_binaries().filter(|binary| {
+                    !binary.tests.is_empty() && binary.tests.iter().all(|test| of_tier(&test))
+                });
                 Row {
                     label: (*title).to_owned(),
                     tally,
-                    elapsed: None,
+                    elapsed: runs.map(|binary| binary.elapsed).reduce(|sum, it| sum + it),
                 }
             })
             .collect()
@@ -123,11 +127,15 @@ impl Report {
     }
 
     fn integration_tests(&self) -> impl Iterator<Item = &Test> {
+        self.integration_binaries().flat_map(|binary| &binary.tests)
+    }
+
+    fn integration_binaries(&self) -> impl Iterator<Item = &Binary> {
         let results = self
             .results
             .iter()
             .filter(|result| result.suite == Some(Suite::Integration));
-        results.flat_map(tests_of)
+        results.flat_map(|result| &result.binaries)
     }
 
     /// `module::test: reason`, once for each test.

@@ -87,7 +87,7 @@ impl fmt::Display for Step {
 /// The steps of one run.
 pub(super) fn plan(workspace: &Workspace, scope: Scope) -> Vec<Step> {
     match scope {
-        Scope::Tier(tier) => vec![integration(workspace, Some(tier))],
+        Scope::Tier(tier) => vec![integration(workspace, Part::Tier(tier))],
         Scope::Quick => {
             let mut res = standard_steps(workspace);
             res.retain(|step| !matches!(step.name.as_str(), "rustdoc" | "doctests"));
@@ -104,7 +104,7 @@ pub(super) fn plan(workspace: &Workspace, scope: Scope) -> Vec<Step> {
 
 fn standard_steps(workspace: &Workspace) -> Vec<Step> {
     let cargo = |words: &str| workspace.cargo(&words.split(' ').collect::<Vec<_>>());
-    vec![
+    let mut res = vec![
         Step::commands("fmt", vec![cargo("fmt --all --check")]),
         Step::commands(
             "clippy",
@@ -121,7 +121,7 @@ fn standard_steps(workspace: &Workspace) -> Vec<Step> {
             Suite::Unit,
             // One failing crate does not hide the next one's failures.
             vec![cargo(
-                "test --workspace --lib --bins --exclude triscope-tests --locked --no-fail-fast",
+                "test --workspace --lib --bins --tests --exclude triscope-tests --locked --no-fail-fast",
             )],
         ),
         Step::tests(
@@ -129,9 +129,12 @@ fn standard_steps(workspace: &Workspace) -> Vec<Step> {
             Suite::Doc,
             vec![cargo("test --workspace --doc --locked --no-fail-fast")],
         ),
-        integration(workspace, None),
-        Step::new("tidy", Action::Tidy),
-    ]
+    ];
+    // A run for each tier, so that each has its seconds.
+    let parts = TIERS.map(Part::Tier).into_iter().chain([Part::Rest]);
+    res.extend(parts.map(|part| integration(workspace, part)));
+    res.push(Step::new("tidy", Action::Tidy));
+    res
 }
 
 /// What takes too long, or too many processors, for every run.
@@ -141,7 +144,7 @@ fn heavy_steps(workspace: &Workspace) -> Vec<Step> {
         res.push(Step::tests(
             &format!("integration-again-{round}"),
             Suite::Repeat,
-            vec![integration_tests(workspace, None)],
+            vec![integration_tests(workspace, Part::All)],
         ));
     }
     let program = workspace.target().join("release/triscope");
@@ -161,21 +164,42 @@ fn heavy_steps(workspace: &Workspace) -> Vec<Step> {
     res
 }
 
+const TIERS: [u8; 3] = [1, 2, 3];
+
+/// A part of the integration package.
+#[derive(Clone, Copy, Debug)]
+enum Part {
+    /// The modules of one tier.
+    Tier(u8),
+    /// What belongs to no tier.
+    Rest,
+    All,
+}
+
 /// The program under test is built in the same step: no test may meet a stale one.
-fn integration(workspace: &Workspace, tier: Option<u8>) -> Step {
+fn integration(workspace: &Workspace, part: Part) -> Step {
     let build = workspace.cargo(&["build", "-p", "triscope", "--locked"]);
+    let name = match part {
+        Part::Tier(tier) => format!("tier-{tier}"),
+        Part::Rest => "capabilities".to_owned(),
+        Part::All => "integration".to_owned(),
+    };
     Step::tests(
-        "integration",
+        &name,
         Suite::Integration,
-        vec![build, integration_tests(workspace, tier)],
+        vec![build, integration_tests(workspace, part)],
     )
 }
 
-fn integration_tests(workspace: &Workspace, tier: Option<u8>) -> Invocation {
+fn integration_tests(workspace: &Workspace, part: Part) -> Invocation {
     let tests = workspace.cargo(&["test", "-p", "triscope-tests", "--test", "it", "--locked"]);
-    match tier {
-        Some(tier) => tests.args(&["--".to_owned(), format!("tier{tier}_")]),
-        None => tests,
+    match part {
+        Part::Tier(tier) => tests.args(&["--".to_owned(), format!("tier{tier}_")]),
+        Part::Rest => {
+            let skips = TIERS.map(|tier| format!("--skip=tier{tier}_"));
+            tests.args(&["--"]).args(&skips)
+        }
+        Part::All => tests,
     }
 }
 

@@ -106,7 +106,7 @@ fn a_red_run_lists_every_failure_and_counts_steps_among_them() {
 verified
                           passed  failed skipped  seconds
 tiers
-  Tier 1 always visible        0       1       0        -
+  Tier 1 always visible        0       1       0     0.10
 
 failures
   clippy (log: target/xtask/clippy.log)

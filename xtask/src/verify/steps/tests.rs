@@ -18,15 +18,27 @@ fn each_scope_has_its_steps_in_order() {
         "rustdoc",
         "unit",
         "doctests",
-        "integration",
+        "tier-1",
+        "tier-2",
+        "tier-3",
+        "capabilities",
         "tidy",
     ];
     assert_eq!(names(Scope::Standard), standard);
     assert_eq!(
         names(Scope::Quick),
-        ["fmt", "clippy", "unit", "integration", "tidy"]
+        [
+            "fmt",
+            "clippy",
+            "unit",
+            "tier-1",
+            "tier-2",
+            "tier-3",
+            "capabilities",
+            "tidy"
+        ]
     );
-    assert_eq!(names(Scope::Tier(2)), ["integration"]);
+    assert_eq!(names(Scope::Tier(2)), ["tier-2"]);
     let full = names(Scope::Full);
     assert_eq!(full[..standard.len()], standard);
     assert_eq!(
@@ -44,8 +56,8 @@ fn each_scope_has_its_steps_in_order() {
 fn a_step_is_listed_with_its_commands() {
     let workspace = Workspace::find().unwrap();
     assert_eq!(
-        integration(&workspace, Some(2)).to_string(),
-        "integration\n    cargo build -p triscope --locked\n    \
+        integration(&workspace, Part::Tier(2)).to_string(),
+        "tier-2\n    cargo build -p triscope --locked\n    \
          cargo test -p triscope-tests --test it --locked -- tier2_"
     );
 }
