@@ -5,7 +5,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use metrics_core::{Event, LlmCall, ToolCall, WorkerId};
+use metrics_core::{Event, LlmCall, ToolCall, TraceFields, WorkerId};
 use tracing::Level;
 
 pub(crate) fn emit(worker: &WorkerId, event: &Event<'_>) {
@@ -22,12 +22,14 @@ fn best_effort(emit: impl FnOnce()) {
     let _ = catch_unwind(AssertUnwindSafe(emit));
 }
 
+/// Most calls are plain: a callsite without what they lack saves every subscriber the look at it.
 fn emit_llm_call(worker: &WorkerId, call: &LlmCall<'_>) {
     macro_rules! emit {
-        ($level:expr, $success:expr) => {
+        ($level:expr, $($more:tt)*) => {
             tracing::event!(
                 target: "triscope::telemetry",
                 $level,
+                message = "llm_call_complete",
                 end_unix_us = call.time.end_ts().unix_micros(),
                 phase = call.phase.as_str(),
                 duration_ms = call.time.duration_ms(),
@@ -36,6 +38,15 @@ fn emit_llm_call(worker: &WorkerId, call: &LlmCall<'_>) {
                 prompt_tokens = call.usage.prompt_tokens,
                 completion_tokens = call.usage.completion_tokens,
                 total_tokens = call.usage.total_tokens,
+                $($more)*
+                event = "llm_call_complete",
+            )
+        };
+    }
+    macro_rules! emit_all {
+        ($level:expr, $success:expr) => {
+            emit!(
+                $level,
                 cached_tokens = call.usage.cached_tokens,
                 cache_write_tokens = call.usage.cache_write_tokens,
                 reasoning_tokens = call.usage.reasoning_tokens,
@@ -47,16 +58,29 @@ fn emit_llm_call(worker: &WorkerId, call: &LlmCall<'_>) {
                 cost_usd = call.cost_usd.map(tracing::field::display),
                 trace_id = call.trace.trace_id.map(tracing::field::display),
                 span_id = call.trace.span_id.map(tracing::field::display),
-                event = "llm_call_complete",
-                "llm_call_complete"
             )
         };
     }
-    if call.outcome.is_success() {
-        emit!(Level::INFO, None::<bool>);
+    if !call.outcome.is_success() {
+        emit_all!(Level::WARN, Some(false));
+    } else if is_plain(call) {
+        emit!(Level::INFO,);
     } else {
-        emit!(Level::WARN, Some(false));
+        emit_all!(Level::INFO, None::<bool>);
     }
+}
+
+/// Whether a successful call says nothing beyond the seed's fields.
+fn is_plain(call: &LlmCall<'_>) -> bool {
+    let usage = &call.usage;
+    usage.cached_tokens.is_none()
+        && usage.cache_write_tokens.is_none()
+        && usage.reasoning_tokens.is_none()
+        && call.ttft_ms.is_none()
+        && call.provider.is_none()
+        && call.attempt.is_none()
+        && call.cost_usd.is_none()
+        && call.trace == TraceFields::default()
 }
 
 fn emit_tool_call(worker: &WorkerId, call: &ToolCall<'_>) {
@@ -65,6 +89,7 @@ fn emit_tool_call(worker: &WorkerId, call: &ToolCall<'_>) {
             tracing::event!(
                 target: "triscope::telemetry",
                 $level,
+                message = "tool_call_complete",
                 end_unix_us = call.time.end_ts().unix_micros(),
                 tool = call.tool.as_str(),
                 duration_ms = call.time.duration_ms(),
@@ -75,7 +100,6 @@ fn emit_tool_call(worker: &WorkerId, call: &ToolCall<'_>) {
                 trace_id = call.trace.trace_id.map(tracing::field::display),
                 span_id = call.trace.span_id.map(tracing::field::display),
                 event = "tool_call_complete",
-                "tool_call_complete"
             )
         };
     }

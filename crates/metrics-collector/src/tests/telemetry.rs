@@ -49,10 +49,10 @@ fn a_call_of_which_little_is_known() {
         start_tool_call("ssh_exec").fail("");
     });
     insta::assert_snapshot!(heard, @r#"
-    INFO message=llm_call_complete end_unix_us=1765771688123456 phase="initial" duration_ms=0 worker_id="2025-12-15T03-19-12_backup" model="gpt-5-mini" event="llm_call_complete"
-    INFO message=tool_call_complete end_unix_us=1765771688123456 tool="ssh_exec" duration_ms=0 success=true worker_id="2025-12-15T03-19-12_backup" event="tool_call_complete"
-    WARN message=llm_call_complete end_unix_us=1765771688123456 phase="initial" duration_ms=0 worker_id="2025-12-15T03-19-12_backup" model="gpt-5-mini" success=false event="llm_call_complete"
-    WARN message=tool_call_complete end_unix_us=1765771688123456 tool="ssh_exec" duration_ms=0 success=false worker_id="2025-12-15T03-19-12_backup" event="tool_call_complete"
+    INFO message="llm_call_complete" end_unix_us=1765771688123456 phase="initial" duration_ms=0 worker_id="2025-12-15T03-19-12_backup" model="gpt-5-mini" event="llm_call_complete"
+    INFO message="tool_call_complete" end_unix_us=1765771688123456 tool="ssh_exec" duration_ms=0 success=true worker_id="2025-12-15T03-19-12_backup" event="tool_call_complete"
+    WARN message="llm_call_complete" end_unix_us=1765771688123456 phase="initial" duration_ms=0 worker_id="2025-12-15T03-19-12_backup" model="gpt-5-mini" success=false event="llm_call_complete"
+    WARN message="tool_call_complete" end_unix_us=1765771688123456 tool="ssh_exec" duration_ms=0 success=false worker_id="2025-12-15T03-19-12_backup" event="tool_call_complete"
     "#);
 }
 
@@ -64,8 +64,8 @@ fn a_successful_call_of_which_all_is_known() {
         record_tool_call(tool);
     });
     insta::assert_snapshot!(heard, @r#"
-    INFO message=llm_call_complete end_unix_us=1765768773000000 phase="tool_decision" duration_ms=19500 worker_id="2025-12-15T03-19-12_backup" model="gpt-5-mini" prompt_tokens=1234 completion_tokens=89 total_tokens=1323 cached_tokens=4 cache_write_tokens=5 reasoning_tokens=6 ttft_ms=7 provider="openai" attempt=2 cost_usd=0.00048650 trace_id=0af7651916cd43dd8448eb211c80319c span_id=b7ad6b7169203331 event="llm_call_complete"
-    INFO message=tool_call_complete end_unix_us=1765768773000000 tool="ssh_exec" duration_ms=19500 success=true worker_id="2025-12-15T03-19-12_backup" tool_call_id="call_1" trace_id=0af7651916cd43dd8448eb211c80319c span_id=b7ad6b7169203331 event="tool_call_complete"
+    INFO message="llm_call_complete" end_unix_us=1765768773000000 phase="tool_decision" duration_ms=19500 worker_id="2025-12-15T03-19-12_backup" model="gpt-5-mini" prompt_tokens=1234 completion_tokens=89 total_tokens=1323 cached_tokens=4 cache_write_tokens=5 reasoning_tokens=6 ttft_ms=7 provider="openai" attempt=2 cost_usd=0.00048650 trace_id=0af7651916cd43dd8448eb211c80319c span_id=b7ad6b7169203331 event="llm_call_complete"
+    INFO message="tool_call_complete" end_unix_us=1765768773000000 tool="ssh_exec" duration_ms=19500 success=true worker_id="2025-12-15T03-19-12_backup" tool_call_id="call_1" trace_id=0af7651916cd43dd8448eb211c80319c span_id=b7ad6b7169203331 event="tool_call_complete"
     "#);
 }
 
@@ -77,8 +77,8 @@ fn a_failed_call_of_which_all_is_known() {
         record_tool_call(tool);
     });
     insta::assert_snapshot!(heard, @r#"
-    WARN message=llm_call_complete end_unix_us=1765768773000000 phase="tool_decision" duration_ms=19500 worker_id="2025-12-15T03-19-12_backup" model="gpt-5-mini" prompt_tokens=1234 completion_tokens=89 total_tokens=1323 cached_tokens=4 cache_write_tokens=5 reasoning_tokens=6 ttft_ms=7 provider="openai" attempt=2 success=false error="no route" cost_usd=0.00048650 trace_id=0af7651916cd43dd8448eb211c80319c span_id=b7ad6b7169203331 event="llm_call_complete"
-    WARN message=tool_call_complete end_unix_us=1765768773000000 tool="ssh_exec" duration_ms=19500 success=false worker_id="2025-12-15T03-19-12_backup" error="no route" tool_call_id="call_1" trace_id=0af7651916cd43dd8448eb211c80319c span_id=b7ad6b7169203331 event="tool_call_complete"
+    WARN message="llm_call_complete" end_unix_us=1765768773000000 phase="tool_decision" duration_ms=19500 worker_id="2025-12-15T03-19-12_backup" model="gpt-5-mini" prompt_tokens=1234 completion_tokens=89 total_tokens=1323 cached_tokens=4 cache_write_tokens=5 reasoning_tokens=6 ttft_ms=7 provider="openai" attempt=2 success=false error="no route" cost_usd=0.00048650 trace_id=0af7651916cd43dd8448eb211c80319c span_id=b7ad6b7169203331 event="llm_call_complete"
+    WARN message="tool_call_complete" end_unix_us=1765768773000000 tool="ssh_exec" duration_ms=19500 success=false worker_id="2025-12-15T03-19-12_backup" error="no route" tool_call_id="call_1" trace_id=0af7651916cd43dd8448eb211c80319c span_id=b7ad6b7169203331 event="tool_call_complete"
     "#);
 }
 
