@@ -15,7 +15,7 @@ use rustix::{
     io::Errno,
 };
 
-/// How often a file that was replaced between opening it and looking at it is opened again.
+/// How often a name that another file took between opening it and looking at it is opened again.
 const TRIES: usize = 20;
 
 const DIRECTORY: OFlags = OFlags::RDONLY
@@ -87,10 +87,11 @@ impl Dir {
             self.check_filesystem(&fd, &opened)?;
             // One look at the open file is not enough: it may have come in as a second link that was taken away
             // before the look. If it still is the entry that was opened, it was there all the time, and counted.
-            if dir.still_holds(name, &fd, &opened)? {
+            // Replaced meanwhile, as `metadata.json` is at each change, it has no name at all any more: so the one it
+            // was opened by was its only one, and a file that is replaced without a pause is read all the same.
+            if dir.still_holds(name, &fd, &opened)? || fstat(&fd).map_err(refuse)?.st_nlink == 0 {
                 return Ok(File::from(fd));
             }
-            // Replaced meanwhile, as `metadata.json` is at each change.
         }
         Err(Refusal::NotConfined("is replaced all the time"))
     }

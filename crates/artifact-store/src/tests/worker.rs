@@ -110,12 +110,12 @@ fn results_written_at_once_are_never_mixed() {
             let writer = &writer;
             let result = n.to_string().repeat(10_000);
             scope.spawn(move || {
-                for _ in 0..100 {
+                for _ in 0..500 {
                     writer.write_result(&result).unwrap();
                 }
             });
         }
-        for _ in 0..100 {
+        for _ in 0..500 {
             let text = reader.read_file("result.txt", 0, 1 << 20).unwrap().text;
             assert_eq!(text, text[..1].repeat(10_000));
         }
