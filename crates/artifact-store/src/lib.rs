@@ -54,7 +54,7 @@ pub use crate::{
     metadata::{DEFAULT_OWNER, METADATA_FORMAT, Metadata, Status, StatusError},
     reader::{FilePart, MAX_READ_BYTES, WorkerReader},
     search::{Match, SearchOptions, SearchResult},
-    store::{ArtifactStore, NewWorker},
+    store::{ArtifactStore, NewWorker, StoreOptions},
     worker::{WorkerWriter, file_names},
     writer::EventCounts,
 };

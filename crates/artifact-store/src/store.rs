@@ -79,13 +79,31 @@ impl NewWorker {
     }
 }
 
+/// How a store works; the default suits most programs.
+#[derive(Debug, Clone)]
+pub struct StoreOptions {
+    /// What to do about a data directory that is not there.
+    pub if_missing: IfMissing,
+    /// Stamps workers.
+    pub clock: Clock,
+}
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        Self {
+            if_missing: IfMissing::Create,
+            clock: Clock::system(),
+        }
+    }
+}
+
 impl ArtifactStore {
     /// Opens the store in `data_dir`, which is made if it is missing.
     ///
     /// # Errors
     /// [`StoreError::DataDir`] if it is no directory or cannot be written.
     pub fn open(data_dir: impl Into<PathBuf>) -> Result<Self, StoreError> {
-        Self::open_with(data_dir, IfMissing::Create, Clock::system())
+        Self::open_with(data_dir, StoreOptions::default())
     }
 
     /// Opens the store in `data_dir`.
@@ -94,10 +112,10 @@ impl ArtifactStore {
     /// [`StoreError::DataDir`] if it is no directory, cannot be written, or is missing and must not be made.
     pub fn open_with(
         data_dir: impl Into<PathBuf>,
-        if_missing: IfMissing,
-        clock: Clock,
+        options: StoreOptions,
     ) -> Result<Self, StoreError> {
         let data_dir = data_dir.into();
+        let StoreOptions { if_missing, clock } = options;
         data_dir::prepare(&data_dir, if_missing)?;
         let writer = Writer::start(Arc::new(SystemDisk), Budget::of_process())
             .map_err(StoreError::io("start the writer thread for", &data_dir))?;

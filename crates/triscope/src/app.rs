@@ -7,9 +7,8 @@ use std::{
 };
 
 use anyhow::Context as _;
-use artifact_store::{ArtifactStore, IfMissing};
+use artifact_store::{ArtifactStore, IfMissing, StoreOptions};
 use log_format::LogGuard;
-use metrics_core::Clock;
 use offline_model::{OFFLINE_MODEL, OfflineModel};
 use supervisor_tools::{DEFAULT_CONCURRENCY, RunnerSource, Supervisor, UnknownModel};
 use worker_runner::{ChatModel, ReactAgent, WorkerRunner};
@@ -37,7 +36,13 @@ impl App {
         let named = common.data_dir.is_some()
             || std::env::var_os(artifact_store::DATA_DIR_VARIABLE).is_some_and(|it| !it.is_empty());
         let if_missing = if named { if_missing } else { IfMissing::Create };
-        let store = ArtifactStore::open_with(data_dir, if_missing, Clock::system())?;
+        let store = ArtifactStore::open_with(
+            data_dir,
+            StoreOptions {
+                if_missing,
+                ..StoreOptions::default()
+            },
+        )?;
         let log_path = common
             .log_file
             .clone()

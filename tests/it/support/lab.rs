@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use artifact_store::{ArtifactStore, DEFAULT_OWNER, IfMissing, Metadata};
+use artifact_store::{ArtifactStore, DEFAULT_OWNER, Metadata, StoreOptions};
 use log_format::LogGuard;
 use metrics_core::{Clock, WorkerId};
 use offline_model::{OFFLINE_MODEL, OfflineModel};
@@ -78,8 +78,14 @@ impl Lab {
     pub(crate) fn with_store(options: LabOptions, prepare: impl FnOnce(&ArtifactStore)) -> Self {
         let dir = tempfile::tempdir().expect("a temporary folder can be made");
         let data_dir = dir.path().join("workers");
-        let store = ArtifactStore::open_with(&data_dir, IfMissing::Create, options.clock)
-            .expect("a store opens in a new folder");
+        let store = ArtifactStore::open_with(
+            &data_dir,
+            StoreOptions {
+                clock: options.clock,
+                ..StoreOptions::default()
+            },
+        )
+        .expect("a store opens in a new folder");
         prepare(&store);
         let files = dir.path().join("files");
         std::fs::create_dir(&files).expect("a folder can be made");

@@ -9,14 +9,20 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use metrics_core::Clock;
 
 use super::support::{assert_passed, child, child_argument, is_root};
-use crate::{ArtifactStore, DATA_DIR_VARIABLE, IfMissing, StoreError, data_dir};
+use crate::{ArtifactStore, DATA_DIR_VARIABLE, IfMissing, StoreError, StoreOptions, data_dir};
 
 /// The problem with `path`, which the text names.
+fn options(if_missing: IfMissing) -> StoreOptions {
+    StoreOptions {
+        if_missing,
+        ..StoreOptions::default()
+    }
+}
+
 fn problem(path: &Path, if_missing: IfMissing) -> String {
-    let error = ArtifactStore::open_with(path, if_missing, Clock::system()).unwrap_err();
+    let error = ArtifactStore::open_with(path, options(if_missing)).unwrap_err();
     let text = error.to_string();
     let begin = format!("data directory `{}` ", path.display());
     assert!(matches!(error, StoreError::DataDir { .. }), "{text}");
@@ -60,7 +66,7 @@ fn a_missing_directory_is_made_and_a_link_to_one_is_followed() {
     assert!(store.own_dir().join("run").is_dir());
     let link = temp.path().join("link");
     symlink("a/b", &link).unwrap();
-    ArtifactStore::open_with(&link, IfMissing::Refuse, Clock::system()).unwrap();
+    ArtifactStore::open_with(&link, options(IfMissing::Refuse)).unwrap();
 }
 
 #[test]

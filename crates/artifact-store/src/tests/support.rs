@@ -11,7 +11,7 @@ use std::{
 use metrics_core::{CallTime, Event, LineContent, ManualClock, Timestamp, ToolCall};
 use tempfile::TempDir;
 
-use crate::{ArtifactStore, IfMissing, NewWorker, WorkerReader, WorkerWriter};
+use crate::{ArtifactStore, NewWorker, StoreOptions, WorkerReader, WorkerWriter};
 
 pub(super) const LONG: Duration = Duration::from_mins(1);
 
@@ -45,7 +45,14 @@ impl TestStore {
 }
 
 pub(super) fn open(path: &std::path::Path, clock: &ManualClock) -> ArtifactStore {
-    ArtifactStore::open_with(path, IfMissing::Create, clock.clock()).unwrap()
+    ArtifactStore::open_with(
+        path,
+        StoreOptions {
+            clock: clock.clock(),
+            ..StoreOptions::default()
+        },
+    )
+    .unwrap()
 }
 
 pub(super) fn noon() -> Timestamp {

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use artifact_store::{ArtifactStore, IfMissing, Metadata};
+use artifact_store::{ArtifactStore, IfMissing, Metadata, StoreOptions};
 use async_trait::async_trait;
 use metrics_collector::{llm_call, tool_call};
 use metrics_core::{ManualClock, Phase, Usage, WorkerId};
@@ -143,7 +143,14 @@ fn open(
     script: &Arc<Script>,
     concurrency: usize,
 ) -> Supervisor {
-    let store = ArtifactStore::open_with(dir.path(), IfMissing::Refuse, clock.clock()).unwrap();
+    let store = ArtifactStore::open_with(
+        dir.path(),
+        StoreOptions {
+            if_missing: IfMissing::Refuse,
+            clock: clock.clock(),
+        },
+    )
+    .unwrap();
     let agent = Arc::new(TaskAgent(Arc::clone(script)));
     let runners = Runners {
         runner: WorkerRunner::new(store.clone(), agent),
