@@ -9,7 +9,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use artifact_store::IfMissing;
-use supervisor_tools::ToolFailure;
+use supervisor_tools::{ToolFailure, one_line};
 
 use crate::{
     app::App,
@@ -31,6 +31,7 @@ pub(crate) async fn run(cli: Cli) -> Exit {
         Ok(app) => app,
         Err(error) => return output::fail(Exit::Unusable, &error),
     };
+    let told = tell_of_recoveries(&app, 0);
     let exit = match cli.command {
         Command::Demo => demo::demo(&app).await,
         Command::Run(arguments) => run::run(&app, arguments).await,
@@ -41,8 +42,19 @@ pub(crate) async fn run(cli: Cli) -> Exit {
         Command::Meta(arguments) => read::meta(&app, arguments).await,
     };
     let exit = exit.unwrap_or_else(|failure| failed(&failure));
+    tell_of_recoveries(&app, told);
     app.flush_log();
     exit
+}
+
+/// Says what came back of a damaged job book, unless it is one of the first `told`, which were told before.
+fn tell_of_recoveries(app: &App, told: usize) -> usize {
+    let recoveries = app.supervisor.book().recoveries();
+    for recovery in recoveries.iter().skip(told) {
+        let recovery = one_line(&recovery.to_string());
+        output::note(&format!("warning: {recovery}"));
+    }
+    recoveries.len()
 }
 
 /// Says why a tool refused: on stderr, so that stdout holds answers only.
