@@ -1,7 +1,10 @@
 //! The commands, a module each where there is something to them.
 
+mod completions;
 mod demo;
 mod demo_server;
+mod doctor;
+mod man;
 mod read;
 mod run;
 
@@ -19,6 +22,13 @@ use crate::{
 };
 
 pub(crate) async fn run(cli: Cli) -> Exit {
+    // These do without a store, or want it untouched.
+    match &cli.command {
+        Command::Doctor(arguments) => return doctor::doctor(&cli.common, arguments),
+        Command::Completions(arguments) => return completions::completions(arguments),
+        Command::Man => return man::man(),
+        _ => {}
+    }
     let app = match cli.command {
         Command::Demo => demo::open(&cli.common),
         // The worker's tools work where the program was called.
@@ -40,6 +50,7 @@ pub(crate) async fn run(cli: Cli) -> Exit {
         Command::File(arguments) => read::file(&app, arguments).await,
         Command::Grep(arguments) => read::grep(&app, arguments).await,
         Command::Meta(arguments) => read::meta(&app, arguments).await,
+        Command::Doctor(_) | Command::Completions(_) | Command::Man => Ok(Exit::Done), // Done above.
     };
     let exit = exit.unwrap_or_else(|failure| failed(&failure));
     tell_of_recoveries(&app, told);

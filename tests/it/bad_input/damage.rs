@@ -195,7 +195,7 @@ fn with_broken_job_book(breaks: impl FnOnce(&Path), is_moved: bool) -> (Place, S
         first.stderr.starts_with(&start) && first.stderr.lines().count() == 1,
         "{first:?}"
     );
-    assert!(first.stderr.contains(". Back are 2 jobs"), "{first:?}");
+    assert!(first.stderr.contains(". 2 jobs came back"), "{first:?}");
     let log = fs::read_to_string(place.log_path()).unwrap();
     let warned = log.lines().filter(|it| it.contains(" WARN the job book "));
     assert_eq!(warned.count(), 1, "{log}");

@@ -101,7 +101,7 @@ impl JobBook {
     ///   workers the jobs that were started; what waited in the queue waits on. [`recoveries`](Self::recoveries) tells.
     /// - That is not done while another process has the book open, nor to a file of another program or a later version.
     pub fn of_store(store: &ArtifactStore) -> Result<Self, JobBookError> {
-        let path = book_path(store);
+        let path = Self::path_in(store);
         let path =
             path::absolute(&path).map_err(|source| JobBookError::not_writable(&path, source))?;
         let book = Self::open_or_mend(path, Some(store.clone()))?;
@@ -157,6 +157,11 @@ impl JobBook {
         recoveries
             .unwrap_or_else(PoisonError::into_inner)
             .push(recovery);
+    }
+
+    /// Where the book of a store is, if it has one.
+    pub fn path_in(store: &ArtifactStore) -> PathBuf {
+        store.own_dir().join("jobs.sqlite")
     }
 
     /// Where the book is.
@@ -500,11 +505,6 @@ fn mended(
             Err(error) => Err(error.in_use()),
         },
     }
-}
-
-/// Where the book of a store is.
-pub(crate) fn book_path(store: &ArtifactStore) -> PathBuf {
-    store.own_dir().join("jobs.sqlite")
 }
 
 pub(super) fn is_unused(connection: &Connection) -> rusqlite::Result<bool> {

@@ -41,7 +41,7 @@ impl fmt::Display for Recovery {
         }
         write!(
             f,
-            ". Back are {}",
+            ". {} came back",
             Count(self.from_book + self.from_workers, "job")
         )?;
         if self.moved_to.is_some() {
@@ -56,8 +56,8 @@ impl fmt::Display for Recovery {
         if self.missing > 0 {
             write!(
                 f,
-                ". {} up to {} with neither a worker nor a readable row: queued jobs that are lost, or jobs that had been \
-                 removed. Spawn again what is missed",
+                ". Without a worker or a readable row: {} up to {}, which are queued jobs that are lost, or jobs that had \
+                 been removed. Spawn again what is missed",
                 Count(self.missing, "number"),
                 self.highest
             )?;

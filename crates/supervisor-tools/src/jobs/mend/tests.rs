@@ -164,7 +164,7 @@ fn a_book_whose_header_is_overwritten_comes_back_whole() {
     assert_eq!((recovery.queued, recovery.missing), (3, 0));
     let text = recovery.to_string();
     assert!(text.contains("file is not a database"), "{text}");
-    assert!(text.ends_with("Back are 5 jobs: 5 from the old book, 0 from their workers; of these 3 wait in the queue."), "{text}");
+    assert!(text.ends_with("5 jobs came back: 5 from the old book, 0 from their workers; of these 3 wait in the queue."), "{text}");
     let report = fs::read_to_string(with_suffix(&shop.aside(), ".txt")).unwrap();
     assert_eq!(report, format!("{text}\n"));
 
@@ -227,7 +227,7 @@ fn numbers_without_a_row_or_a_worker_are_counted() {
     assert_eq!((recovery.missing, recovery.highest), (6, 9));
     let text = recovery.to_string();
     assert!(
-        text.contains("6 numbers up to 9 with neither a worker nor a readable row"),
+        text.contains("Without a worker or a readable row: 6 numbers up to 9,"),
         "{text}"
     );
     assert_eq!(next_number(&book), 10);
