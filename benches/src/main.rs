@@ -2,17 +2,23 @@
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
 mod allocations;
+mod choice;
 mod codec;
 mod record;
 mod rounds;
 
-fn main() {
-    let names: Vec<String> = std::env::args().skip(1).collect();
-    let wanted = |name: &str| names.is_empty() || names.iter().any(|it| it == name);
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let asked: Vec<String> = std::env::args().skip(1).collect();
     let all: [(&str, fn()); 2] = [("codec", codec::run), ("record", record::run)];
+    if let Some(code) = choice::answer(&asked, &all.map(|(name, _)| name)) {
+        return code;
+    }
     for (name, run) in all {
-        if wanted(name) {
+        if choice::is_wanted(&asked, name) {
             run();
         }
     }
+    ExitCode::SUCCESS
 }

@@ -7,6 +7,7 @@
 
 mod demo;
 mod files;
+mod generated;
 mod log;
 mod pipes;
 mod place;

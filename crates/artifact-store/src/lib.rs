@@ -28,6 +28,7 @@
 mod confined;
 mod data_dir;
 mod error;
+mod examine;
 mod list;
 mod metadata;
 mod reader;

@@ -161,6 +161,12 @@ impl WorkerReader {
     /// # Errors
     /// [`StoreError::Io`].
     pub fn files(&self) -> Result<Vec<String>, StoreError> {
+        let mut files = self.all_files()?;
+        files.retain(|it| !it.ends_with(UNFINISHED));
+        Ok(files)
+    }
+
+    pub(crate) fn all_files(&self) -> Result<Vec<String>, StoreError> {
         let error = || StoreError::io("list", &self.path);
         let mut files = Vec::new();
         for (name, is_dir) in self.dir.names().map_err(error())? {
@@ -171,7 +177,6 @@ impl WorkerReader {
                 files.extend(below.into_iter().map(|(it, _)| format!("{name}/{it}")));
             }
         }
-        files.retain(|it| !it.ends_with(UNFINISHED));
         files.sort_unstable();
         Ok(files)
     }

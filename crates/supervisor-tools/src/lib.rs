@@ -63,8 +63,8 @@ mod tests;
 
 pub use crate::{
     jobs::{
-        FinalStatus, Job, JobBook, JobBookError, JobFilter, JobId, JobIdError, JobRef, JobRefError,
-        JobStatus, JobStatusError, NewJob, RunId,
+        BookSummary, FinalStatus, Job, JobBook, JobBookError, JobFilter, JobId, JobIdError, JobRef,
+        JobRefError, JobStatus, JobStatusError, MovedBook, NewJob, Recovery, RunId,
     },
     ordinal::Ordinal,
     prompt::SUPERVISOR_PROMPT,

@@ -94,7 +94,7 @@ pub enum Cancelled {
 impl Supervisor {
     /// A supervisor over `store`, with the job book in the store's own directory.
     ///
-    /// A new book continues above the highest number in any worker's metadata. Opening it runs nothing.
+    /// See [`JobBook::of_store`] for what is done about a book that is new, or damaged. Opening it runs nothing.
     ///
     /// # Errors
     /// [`SupervisorError::Book`] if the book cannot be opened; [`SupervisorError::Store`].
@@ -103,16 +103,7 @@ impl Supervisor {
         runners: impl RunnerSource,
         concurrency: usize,
     ) -> Result<Self, SupervisorError> {
-        let book = JobBook::open(&store.own_dir().join("jobs.sqlite"))?;
-        // Whoever made the file may not have come this far, so the book is asked, not the directory.
-        if book.is_unused()? {
-            let list = store.list(&artifact_store::WorkerFilter::default())?;
-            let numbers = list.workers.iter().filter_map(|it| it.job_id);
-            // A number that no job can have is not ours.
-            if let Some(highest) = numbers.filter_map(|it| JobId::try_from(it).ok()).max() {
-                book.continue_above(highest)?;
-            }
-        }
+        let book = JobBook::of_store(&store)?;
         Ok(Self(Arc::new(Inner {
             run: store.run_id().into(),
             store,
@@ -129,6 +120,11 @@ impl Supervisor {
     /// The store.
     pub fn store(&self) -> &ArtifactStore {
         &self.0.store
+    }
+
+    /// The job book.
+    pub fn book(&self) -> &JobBook {
+        &self.0.book
     }
 
     /// Writes a job down and runs it here as soon as there is room; returns once it is on disk.

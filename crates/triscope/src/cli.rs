@@ -52,6 +52,12 @@ pub(crate) enum Command {
     Grep(Grep),
     /// Print a worker's metadata
     Meta(Job),
+    /// Look for what is wrong, and say what to do about it; changes nothing
+    Doctor(Doctor),
+    /// Print a script that completes commands and options in a shell
+    Completions(Completions),
+    /// Print the manual page, for `man -l -`
+    Man,
 }
 
 #[derive(Debug, Args)]
@@ -123,6 +129,22 @@ pub(crate) struct Grep {
     pub(crate) since_hours: f64,
     #[command(flatten)]
     pub(crate) scope: Scope,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    /// Only this worker, and more about it: a job's number or a worker's id
+    #[arg(value_parser = parse_job)]
+    pub(crate) worker: Option<JobRef>,
+    /// Print JSON for programs
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Completions {
+    /// The shell; bash: `triscope completions bash > ~/.local/share/bash-completion/completions/triscope`
+    pub(crate) shell: clap_complete::Shell,
 }
 
 #[derive(Debug, Args)]

@@ -1,7 +1,10 @@
 //! The commands, a module each where there is something to them.
 
+mod completions;
 mod demo;
 mod demo_server;
+mod doctor;
+mod man;
 mod read;
 mod run;
 
@@ -9,7 +12,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use artifact_store::IfMissing;
-use supervisor_tools::ToolFailure;
+use supervisor_tools::{ToolFailure, one_line};
 
 use crate::{
     app::App,
@@ -19,6 +22,13 @@ use crate::{
 };
 
 pub(crate) async fn run(cli: Cli) -> Exit {
+    // These do without a store, or want it untouched.
+    match &cli.command {
+        Command::Doctor(arguments) => return doctor::doctor(&cli.common, arguments),
+        Command::Completions(arguments) => return completions::completions(arguments),
+        Command::Man => return man::man(),
+        _ => {}
+    }
     let app = match cli.command {
         Command::Demo => demo::open(&cli.common),
         // The worker's tools work where the program was called.
@@ -31,6 +41,7 @@ pub(crate) async fn run(cli: Cli) -> Exit {
         Ok(app) => app,
         Err(error) => return output::fail(Exit::Unusable, &error),
     };
+    let told = tell_of_recoveries(&app, 0);
     let exit = match cli.command {
         Command::Demo => demo::demo(&app).await,
         Command::Run(arguments) => run::run(&app, arguments).await,
@@ -39,9 +50,22 @@ pub(crate) async fn run(cli: Cli) -> Exit {
         Command::File(arguments) => read::file(&app, arguments).await,
         Command::Grep(arguments) => read::grep(&app, arguments).await,
         Command::Meta(arguments) => read::meta(&app, arguments).await,
+        Command::Doctor(_) | Command::Completions(_) | Command::Man => Ok(Exit::Done), // Done above.
     };
+    let exit = exit.unwrap_or_else(|failure| failed(&failure));
+    tell_of_recoveries(&app, told);
     // Dropping the app waits for the last log lines.
-    exit.unwrap_or_else(|failure| failed(&failure))
+    exit
+}
+
+/// Says what came back of a damaged job book, unless it is one of the first `told`, which were told before.
+fn tell_of_recoveries(app: &App, told: usize) -> usize {
+    let recoveries = app.supervisor.book().recoveries();
+    for recovery in recoveries.iter().skip(told) {
+        let recovery = one_line(&recovery.to_string());
+        output::note(&format!("warning: {recovery}"));
+    }
+    recoveries.len()
 }
 
 /// Says why a tool refused: on stderr, so that stdout holds answers only.

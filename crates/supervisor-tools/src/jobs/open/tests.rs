@@ -40,7 +40,13 @@ fn the_files_are_for_their_owner_alone() {
         names.push(entry.file_name().into_string().unwrap());
     }
     names.sort();
-    assert_eq!(names, ["jobs.sqlite", "jobs.sqlite-shm", "jobs.sqlite-wal"]);
+    let expected = [
+        "jobs.sqlite",
+        "jobs.sqlite-shm",
+        "jobs.sqlite-wal",
+        "jobs.sqlite.lock",
+    ];
+    assert_eq!(names, expected);
 }
 
 #[test]
