@@ -4,7 +4,10 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs::{self, File, FileTimes},
     io::{self, BufRead as _, BufReader},
-    os::unix::{fs::symlink, process::CommandExt as _},
+    os::unix::{
+        fs::{PermissionsExt as _, symlink},
+        process::CommandExt as _,
+    },
     path::{Path, PathBuf},
     process::{Child, Stdio},
     sync::{Arc, Barrier, Mutex},
@@ -421,8 +424,8 @@ fn metadata_of_a_newer_format_is_not_touched() {
 
 #[test]
 fn what_is_no_activity_of_ours_is_passed_over() {
-    let it = TestStore::new();
     type Make<'a> = &'a dyn Fn(&Path);
+    let it = TestStore::new();
     let elsewhere = it.temp.path().join("elsewhere");
     fs::write(&elsewhere, json!({"calls": [ssh_exec("x")]}).to_string()).unwrap();
     let text = |text: &'static str| move |path: &Path| fs::write(path, text).unwrap();
@@ -518,7 +521,7 @@ fn a_list_finds_the_dead_and_shows_them_as_failed() {
     };
     assert_eq!(of(Status::Running), []);
     assert_eq!(of(Status::Created), [alive.id()]);
-    assert_eq!(of(Status::Failed), [dead.id.clone()]);
+    assert_eq!(of(Status::Failed), std::slice::from_ref(&dead.id));
     assert!(dead.files()["metadata.json"].contains(WORKER_DIED));
 }
 
@@ -533,7 +536,6 @@ fn what_cannot_be_written_is_told_all_the_same() {
         assert_died(&list.workers[0], 2);
         return;
     }
-    use std::os::unix::fs::PermissionsExt as _;
     let it = TestStore::new();
     let dead = Dead::with_calls(&it, 1);
     let shared = tempfile::tempdir().unwrap();
