@@ -10,6 +10,7 @@ use std::{
 use metrics_core::{
     CallTime, ErrorText, Event, LlmCall, Outcome, SpanId, Timestamp, ToolCall, TraceFields,
 };
+use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_NOW, utimensat};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -27,7 +28,8 @@ const MAX_BYTES: usize = 1 << 20;
 ///
 /// - Shape of the file: `{"calls":[…]}`, the oldest call first; of a call `kind` (`llm_call` or `tool_call`), `model` and
 ///   `phase` or `tool`, `start_ts`, and `span_id` where a child was told of it.
-/// - It holds calls that have been in flight for more than 50 ms; there is no file while there are none.
+/// - It holds calls that have been in flight for more than 50 ms; there is no file while there are none. Its time is at most
+///   about a second old while the worker lives.
 /// - When a worker is found dead, each becomes an event with `"error":"worker died"`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -149,6 +151,23 @@ impl ActivityFile {
         let error = StoreError::io("write", &self.0);
         let written = encode(calls).and_then(|json| write_whole(&self.0, &json));
         written.map_err(error)
+    }
+
+    /// Says that the worker still lives: sets the file's time, which is a sign of life while nothing else is written.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`], also if the file is gone.
+    pub fn touch(&self) -> Result<(), StoreError> {
+        const NOW: Timespec = Timespec {
+            tv_sec: 0,
+            tv_nsec: UTIME_NOW,
+        };
+        let times = Timestamps {
+            last_access: NOW,
+            last_modification: NOW,
+        };
+        utimensat(CWD, &self.0, &times, AtFlags::SYMLINK_NOFOLLOW)
+            .map_err(|it| StoreError::io("touch", &self.0)(it.into()))
     }
 
     /// Removes the file, if it is there.

@@ -16,8 +16,8 @@ use metrics_collector::{CallKind, InFlightCall, MetricsCollector, SeenCalls};
 /// A call that ends earlier never touches the disk.
 const SLOW: Duration = Duration::from_millis(50);
 const TICK: Duration = Duration::from_millis(25);
-/// Ticks until a write that failed is tried again.
-const TICKS_TO_RETRY: u32 = 40;
+/// A second: after so long a file that has not changed is touched, and a write that failed tried again.
+const TICKS_TO_TOUCH: u32 = 40;
 
 /// A worker is watched for as long as this lives; dropping it removes the file.
 #[derive(Debug)]
@@ -33,8 +33,9 @@ struct Activity {
     file: ActivityFile,
     seen: SeenCalls,
     is_written: bool,
-    /// Ticks that pass without a look.
-    pause: u32,
+    /// Ticks since the disk was asked for something.
+    idle: u32,
+    has_failed: bool,
 }
 
 /// Begins to watch a worker. Without a thread, as on a machine that has none left, it has no `activity.json`.
@@ -44,7 +45,8 @@ pub(crate) fn watch(worker: &WorkerWriter, collector: &MetricsCollector) -> Watc
         file: worker.activity_file(),
         seen: SeenCalls::default(),
         is_written: false,
-        pause: 0,
+        idle: 0,
+        has_failed: false,
     }))));
     WATCHER.add(Arc::clone(&watched));
     Watch(watched)
@@ -76,27 +78,30 @@ impl Watched {
 
 impl Activity {
     fn look(&mut self) {
-        if self.pause > 0 {
-            self.pause -= 1;
+        self.idle += 1;
+        if self.has_failed && self.idle < TICKS_TO_TOUCH {
             return;
         }
-        let Some(calls) = self.collector.slow_calls(SLOW, &mut self.seen) else {
-            return;
-        };
-        let done = if calls.is_empty() {
-            self.file.remove()
-        } else {
-            let calls: Vec<_> = calls.into_iter().map(open_call).collect();
-            self.file.write(&calls)
-        };
-        match done {
-            Ok(()) => self.is_written = !self.seen.is_empty(),
-            // No worker fails over this, and none is told. What is on the disk is not known any more.
-            Err(_) => {
-                self.is_written = true;
-                self.seen = SeenCalls::default();
-                self.pause = TICKS_TO_RETRY;
+        let done = match self.collector.slow_calls(SLOW, &mut self.seen) {
+            Some(calls) if calls.is_empty() => self.file.remove(),
+            Some(calls) => {
+                let calls: Vec<_> = calls.into_iter().map(open_call).collect();
+                self.file.write(&calls)
             }
+            None if !self.is_written || self.idle < TICKS_TO_TOUCH => return,
+            None if self.seen.is_empty() => self.file.remove(), // It failed the first time.
+            // A call may take minutes; how long it took is known all the same.
+            None => self.file.touch(),
+        };
+        self.idle = 0;
+        // No worker fails over this, and none is told.
+        self.has_failed = done.is_err();
+        if self.has_failed {
+            // What is on the disk is not known any more.
+            self.seen = SeenCalls::default();
+            self.is_written = true;
+        } else {
+            self.is_written = !self.seen.is_empty();
         }
     }
 

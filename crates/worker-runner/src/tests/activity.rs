@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    os::unix::fs::MetadataExt as _,
     path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
@@ -231,4 +232,27 @@ async fn a_worker_that_ended_leaves_nothing_behind_in_memory() {
     drop(store);
     // Nothing that watches holds the run, and with it the process's lock.
     eventually("the end of the run", || locks() == 0).await;
+}
+
+#[tokio::test]
+async fn a_long_call_keeps_the_files_time_young() {
+    let stage = Stage::new();
+    let puppet = stage.puppet(RunOptions::default()).await;
+    let timer = puppet.collector.scope_sync(|| start_tool_call("long"));
+    stage.pass_ms(60);
+    eventually("the activity", || puppet.activity().is_some()).await;
+    let path = puppet.dir.join("activity.json");
+    let file = fs::File::open(&path).unwrap();
+    file.set_modified(std::time::UNIX_EPOCH).unwrap();
+    let modified = || fs::metadata(&path).unwrap().modified().unwrap();
+    eventually("a touch", || modified() > std::time::UNIX_EPOCH).await;
+    // The same file: its content has not changed.
+    let now = fs::File::open(&path).unwrap().metadata().unwrap();
+    assert_eq!(file.metadata().unwrap().ino(), now.ino());
+    // One that somebody removed is written again.
+    fs::remove_file(&path).unwrap();
+    eventually("the activity", || puppet.activity().is_some()).await;
+    timer.succeed();
+    puppet.end().await;
+    assert!(!path.exists());
 }
