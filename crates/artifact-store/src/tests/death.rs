@@ -25,6 +25,7 @@ use super::support::{
 use crate::{
     ArtifactStore, Metadata, NewWorker, OpenCall, Status, WORKER_DIED, WorkerFilter,
     death::{Step, Traces, reaper_lock::ReaperLock},
+    liveness::Pulses,
     run,
 };
 
@@ -383,6 +384,20 @@ fn a_worker_that_ended_or_was_marked_meanwhile_is_left_alone() {
         assert_eq!(dead.metadata(&it.store).status.as_str(), status);
         assert_eq!(dead.files(), before);
     }
+}
+
+#[test]
+fn a_worker_that_ended_between_the_reading_and_the_asking_keeps_its_end() {
+    let it = TestStore::new();
+    let dead = Dead::with_calls(&it, 1);
+    let worker = it.store.worker(&dead.id).unwrap();
+    let as_it_was = worker.metadata_as_written().unwrap();
+    dead.edit(|it| it["status"] = json!("success"));
+    let before = dead.files();
+    let mut pulses = Pulses::default();
+    let settled = it.store.deaths().settle(&worker, as_it_was, &mut pulses);
+    assert_eq!(settled.unwrap().status, Status::Success);
+    assert_eq!(dead.files(), before);
 }
 
 #[test]
