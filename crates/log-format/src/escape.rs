@@ -9,10 +9,6 @@ mod tests;
 /// Appends a key: `[A-Za-z0-9_.]` as it is, any other character as `_`; never empty.
 pub(crate) fn push_key(out: &mut Vec<u8>, name: &str) {
     let name = name.strip_prefix("r#").unwrap_or(name);
-    if all_bytes(name, IN_KEY) && !name.is_empty() {
-        out.extend_from_slice(name.as_bytes());
-        return;
-    }
     let start = out.len();
     for c in name.chars() {
         out.push(
@@ -29,8 +25,16 @@ pub(crate) fn push_key(out: &mut Vec<u8>, name: &str) {
 
 /// Appends the value of `key`, quoted if it is empty or holds a character that must not stand bare.
 pub(crate) fn push_value(out: &mut Vec<u8>, spaceless: bool, value: &str) {
-    if !value.is_empty() && (all_bytes(value, IN_BARE_VALUE) || !value.chars().any(must_be_quoted))
-    {
+    if all_bytes(value, is_bare) && !value.is_empty() {
+        out.extend_from_slice(value.as_bytes());
+    } else {
+        push_unusual_value(out, spaceless, value);
+    }
+}
+
+#[cold]
+fn push_unusual_value(out: &mut Vec<u8>, spaceless: bool, value: &str) {
+    if !value.is_empty() && !value.chars().any(must_be_quoted) {
         out.extend_from_slice(value.as_bytes());
         return;
     }
@@ -43,7 +47,7 @@ pub(crate) fn push_value(out: &mut Vec<u8>, spaceless: bool, value: &str) {
 
 /// Appends a message, or a part of one: spaces and quotes stay, `=` and unsafe characters do not.
 pub(crate) fn push_message(out: &mut Vec<u8>, text: &str) {
-    if all_bytes(text, IN_MESSAGE) {
+    if all_bytes(text, is_bare_in_message) {
         out.extend_from_slice(text.as_bytes());
     } else {
         push_escaped(out, text, |c| matches!(c, '=' | '\\') || is_unsafe(c));
@@ -60,7 +64,7 @@ pub(crate) fn is_spaceless_key(key: &[u8]) -> bool {
 
 /// Whether a key may hold this byte.
 pub(crate) fn is_key_byte(byte: u8) -> bool {
-    CLASSES[usize::from(byte)] & IN_KEY != 0
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.')
 }
 
 /// Whether this character forces a value into quotes.
@@ -79,37 +83,51 @@ pub(crate) fn is_unsafe(c: char) -> bool {
             | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
-/// Where a byte may stand as it is; no bit for bytes that need a look at the whole character.
-static CLASSES: [u8; 256] = classes();
-const IN_KEY: u8 = 1;
-const IN_BARE_VALUE: u8 = 2;
-const IN_MESSAGE: u8 = 4;
-
-const fn classes() -> [u8; 256] {
-    let mut res = [0; 256];
-    let mut byte = b' ';
-    while byte < 0x7f {
-        let mut class = 0;
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.') {
-            class |= IN_KEY;
-        }
-        if !matches!(byte, b' ' | b'"' | b'=' | b'\\') {
-            class |= IN_BARE_VALUE;
-        }
-        if !matches!(byte, b'=' | b'\\') {
-            class |= IN_MESSAGE;
-        }
-        res[byte as usize] = class;
-        byte += 1;
-    }
-    res
+/// ASCII that no value needs quotes for.
+#[expect(
+    clippy::needless_bitwise_bool,
+    reason = "a branch would keep it from looking at many bytes at once"
+)]
+fn is_bare(byte: u8) -> bool {
+    is_visible(byte) & (byte != b'"') & (byte != b'=') & (byte != b'\\')
 }
 
-/// Whether every byte is of the class; looks at all of them, as most texts are short and plain.
-fn all_bytes(text: &str, class: u8) -> bool {
-    text.bytes()
-        .fold(class, |all, it| all & CLASSES[usize::from(it)])
-        != 0
+/// ASCII that a message holds as it is.
+#[expect(
+    clippy::needless_bitwise_bool,
+    reason = "a branch would keep it from looking at many bytes at once"
+)]
+fn is_bare_in_message(byte: u8) -> bool {
+    (is_visible(byte) | (byte == b' ')) & (byte != b'=') & (byte != b'\\')
+}
+
+fn is_visible(byte: u8) -> bool {
+    byte.wrapping_sub(b'!') < 0x7f - b'!'
+}
+
+/// Whether every byte is as `is_plain` says: sixteen at once, as most texts are short and plain.
+#[inline]
+fn all_bytes(text: &str, is_plain: impl Fn(u8) -> bool + Copy) -> bool {
+    let bytes = text.as_bytes();
+    let (chunks, rest) = bytes.as_chunks::<16>();
+    if !chunks.iter().all(|it| all_of(it, is_plain)) {
+        return false;
+    }
+    // The rest again with what stands before it, rather than byte by byte.
+    match (bytes.last_chunk::<16>(), bytes.last_chunk::<8>()) {
+        (Some(end), _) => rest.is_empty() || all_of(end, is_plain),
+        (None, Some(end)) => {
+            rest.first_chunk::<8>()
+                .is_none_or(|it| all_of(it, is_plain))
+                && all_of(end, is_plain)
+        }
+        (None, None) => rest.iter().all(|it| is_plain(*it)),
+    }
+}
+
+#[inline]
+fn all_of<const N: usize>(bytes: &[u8; N], is_plain: impl Fn(u8) -> bool) -> bool {
+    bytes.iter().fold(true, |all, it| all & is_plain(*it))
 }
 
 fn push_escaped(out: &mut Vec<u8>, text: &str, escapes: impl Fn(char) -> bool) {

@@ -3,6 +3,7 @@
 //! The rules of the line stand in the crate docs. Nothing here does I/O.
 
 mod line;
+mod plan;
 #[cfg(test)]
 mod tests;
 
@@ -10,10 +11,11 @@ use std::cell::Cell;
 use std::fmt::{self, Write as _};
 use std::sync::Arc;
 
-use tracing::{Event, Level, Metadata};
+use tracing::{Event, Level};
 
 use crate::escape::{is_spaceless_key, push_key, push_message, push_value};
 use crate::format::line::Line;
+use crate::format::plan::Plan;
 use crate::stamp;
 
 /// The target of triscope's own events; only there are `end_unix_us` and `event` special.
@@ -60,22 +62,16 @@ impl LogFormat {
     ///
     /// Allocates nothing but what `out` needs to grow, unless a value's own `Debug` does.
     pub fn write_event(&self, event: &Event<'_>, out: &mut Vec<u8>) {
-        thread_local!(static TEXT: Cell<String> = const { Cell::new(String::new()) });
-        // Taken, not borrowed: a `Debug` that emits an event comes here again.
-        let mut text = TEXT.try_with(Cell::take).unwrap_or_default();
         let metadata = event.metadata();
-        let mut line = Line::begin(out, &mut text, Origin::of(metadata), *metadata.level());
+        let mut line = Line::begin(out, Plan::of(metadata), *metadata.level());
         event.record(&mut line);
         line.finish(metadata.target(), self.worker_id.as_deref());
-        if text.capacity() <= KEEP_CAPACITY {
-            // Fails only while the thread ends; then there is nothing to keep.
-            let _ = TEXT.try_with(|it| it.set(text));
-        }
     }
 
     /// Formats `event` into this thread's buffer and lends it to `take`.
     pub(crate) fn with_line<R>(&self, event: &Event<'_>, take: impl FnOnce(&[u8]) -> R) -> R {
         thread_local!(static LINE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) });
+        // Taken, not borrowed: a `Debug` that emits an event comes here again.
         let mut line = LINE.try_with(Cell::take).unwrap_or_default();
         line.clear();
         self.write_event(event, &mut line);
@@ -109,25 +105,4 @@ pub(crate) fn push_notice(out: &mut Vec<u8>, message: &str, fields: &[(&str, &st
         push_value(out, is_spaceless_key(key.as_bytes()), value);
     }
     out.push(b'\n');
-}
-
-/// Who made an event: this decides which of its fields are special.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Origin {
-    /// `triscope::telemetry`: `end_unix_us` is the stamp, `event` goes last, no `target=`.
-    Telemetry,
-    /// A record of the `log` crate through `tracing-log`, which keeps its target in a field.
-    LogCrate,
-    /// Any other event: fields in place, `target=` last.
-    Foreign,
-}
-
-impl Origin {
-    fn of(metadata: &Metadata<'_>) -> Self {
-        match metadata.target() {
-            TELEMETRY_TARGET => Self::Telemetry,
-            "log" if metadata.name() == "log record" => Self::LogCrate,
-            _ => Self::Foreign,
-        }
-    }
 }

@@ -23,7 +23,8 @@ pub const DEFAULT_QUEUE_BYTES: usize = 8 * 1024 * 1024;
 ///
 /// - A line never waits for the sink: it is copied into the queue, or dropped and counted when the
 ///   queue is full.
-/// - The thread starts on a line at once when idle and makes one write a line.
+/// - The thread starts on a line at once when idle, within a millisecond in a burst, and makes one
+///   write a line.
 /// - Once the sink works again after drops, `WARN events_dropped lost=12 target=log_format` says so.
 #[derive(Debug, Clone)]
 pub struct LogWriter(Arc<Handle>);
