@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::LogError;
-use crate::format::push_notice;
+use crate::format::notice;
 use crate::sink::LineSink;
 use crate::writer::lines::LineWriter;
 use crate::writer::queue::Queue;
@@ -114,12 +114,7 @@ fn say_loss<S: LineSink>(writer: &mut LineWriter<S>, unsaid: &mut u64) -> bool {
     if *unsaid == 0 {
         return true;
     }
-    let mut line = Vec::new();
-    push_notice(
-        &mut line,
-        "events_dropped",
-        &[("lost", &unsaid.to_string())],
-    );
+    let line = notice("events_dropped", &[("lost", &unsaid.to_string())]);
     let written = writer.write_line(&line).is_ok();
     if written {
         *unsaid = 0;

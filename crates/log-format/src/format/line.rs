@@ -8,27 +8,22 @@ use std::error::Error;
 use std::fmt::{self, Write as _};
 use std::ops::Range;
 
-use tracing::Level;
 use tracing::field::{Field, Visit};
 
+use crate::buffer::Buffer;
 use crate::escape::{push_message, push_value};
 use crate::format::plan::{FieldPlan, Origin, Plan, Role};
 use crate::format::{KEEP_CAPACITY, WorkerIdHook};
 use crate::guard::guarded;
-use crate::stamp::{STAMP_LEN, now_seconds, stamp};
+use crate::stamp::{now_seconds, stamp};
 
 /// Links of an error's source chain that are printed; a chain may be a circle.
 const MAX_SOURCES: usize = 16;
 
-/// Room for an ordinary line, so that its parts need not ask for it one by one.
-const ORDINARY: usize = 384;
-
 /// A line being written.
 pub(super) struct Line<'a> {
-    out: &'a mut Vec<u8>,
+    out: &'a mut Buffer,
     plan: &'static Plan,
-    /// Where the line begins in `out`.
-    start: usize,
     /// Where the message belongs: after the level.
     message_at: usize,
     has_message: bool,
@@ -39,17 +34,13 @@ pub(super) struct Line<'a> {
 }
 
 impl<'a> Line<'a> {
-    /// Begins a line: room for the stamp, then the level.
-    pub(super) fn begin(out: &'a mut Vec<u8>, plan: &'static Plan, level: Level) -> Self {
-        let start = out.len();
-        out.reserve(ORDINARY);
-        out.extend_from_slice(&[b' '; STAMP_LEN + 1]);
-        out.extend_from_slice(level.as_str().as_bytes());
+    /// Begins a line in an empty buffer: room for the stamp, then the level.
+    pub(super) fn begin(out: &'a mut Buffer, plan: &'static Plan) -> Self {
+        plan.begin.push(out);
         let message_at = out.len();
         Self {
             out,
             plan,
-            start,
             message_at,
             has_message: false,
             has_worker_id: false,
@@ -65,20 +56,22 @@ impl<'a> Line<'a> {
                 self.worker_id(hook);
             }
             if self.last.is_none() {
-                self.out.extend_from_slice(b" target=");
+                self.out.put(b" target=");
                 push_value(self.out, false, target);
             }
         }
         if let Some(last) = self.last.take()
             && last.end < self.out.len()
         {
-            self.out[last.start..].rotate_left(last.len());
+            self.out.since(last.start).rotate_left(last.len());
         }
         let seconds = self
             .end_unix_us
             .map_or_else(now_seconds, |it| it.div_euclid(1_000_000));
-        self.out[self.start..self.start + STAMP_LEN].copy_from_slice(&stamp(seconds));
-        self.out.push(b'\n');
+        self.out.put(b"\n");
+        if let Some(place) = self.out.since(0).first_chunk_mut() {
+            *place = stamp(seconds);
+        }
     }
 
     fn worker_id(&mut self, hook: &WorkerIdHook) {
@@ -89,7 +82,7 @@ impl<'a> Line<'a> {
                 Ok(())
             });
             if res.is_ok() && found {
-                self.out.extend_from_slice(b" worker_id=");
+                self.out.put(b" worker_id=");
                 push_value(self.out, true, text);
             }
         });
@@ -101,31 +94,31 @@ impl<'a> Line<'a> {
     }
 
     /// Writes a message with `write` and moves it to its place.
-    fn message(&mut self, write: impl FnOnce(&mut Vec<u8>) -> Result<(), &'static str>) {
+    fn message(&mut self, write: impl FnOnce(&mut Buffer) -> Result<(), &'static str>) {
         self.has_message = true;
         let begin = self.out.len();
-        self.out.push(b' ');
+        self.out.put(b" ");
         if let Err(stand_in) = write(self.out) {
             self.out.truncate(begin + 1);
             push_message(self.out, stand_in);
         }
         let len = self.out.len() - begin;
         if len == 1 {
-            self.out.pop();
+            self.out.truncate(begin);
         } else if begin > self.message_at {
-            self.out[self.message_at..].rotate_right(len);
+            self.out.since(self.message_at).rotate_right(len);
             self.last = self.last.take().map(|it| it.start + len..it.end + len);
         }
     }
 
     /// Writes ` key=` and the value that `write` appends; it is told whether the key is spaceless.
     #[inline]
-    fn field(&mut self, field: &FieldPlan, write: impl FnOnce(&mut Vec<u8>, bool)) {
+    fn field(&mut self, field: &FieldPlan, write: impl FnOnce(&mut Buffer, bool)) {
         if matches!(field.role, Role::Stamp | Role::Skipped) {
             return;
         }
         let start = self.out.len();
-        field.push_head(self.out);
+        field.head.push(self.out);
         self.has_worker_id |= field.is_worker_id;
         write(self.out, field.spaceless);
         if field.role == Role::Last && self.last.is_none() {
@@ -160,7 +153,9 @@ impl<'a> Line<'a> {
         if self.is_message(field) {
             self.text(field, digits);
         } else {
-            self.field(field, |out, _| out.extend_from_slice(digits.as_bytes()));
+            self.field(field, |out, _| {
+                out.push_unless(digits, |_| 0);
+            });
         }
     }
 
@@ -237,7 +232,7 @@ impl Visit for Line<'_> {
 }
 
 /// Escapes what `fmt` writes, piece by piece, straight into the line.
-struct EscapedMessage<'a>(&'a mut Vec<u8>);
+struct EscapedMessage<'a>(&'a mut Buffer);
 
 impl fmt::Write for EscapedMessage<'_> {
     fn write_str(&mut self, piece: &str) -> fmt::Result {

@@ -7,10 +7,12 @@ use std::sync::{Mutex, PoisonError};
 
 use tracing::Metadata;
 
+use crate::buffer::Buffer;
 use crate::escape::{is_spaceless_key, push_key};
 use crate::format::TELEMETRY_TARGET;
+use crate::stamp::STAMP_LEN;
 
-/// Bytes of ` key=` that are copied by a move of fixed size; longer keys are rare.
+/// Bytes of a piece that are copied by a move of fixed size; longer keys are rare.
 const SHORT: usize = 32;
 
 /// Callsites that a thread finds without a lock.
@@ -42,6 +44,8 @@ impl Origin {
 pub(super) struct Plan {
     metadata: &'static Metadata<'static>,
     pub(super) origin: Origin,
+    /// Room for the stamp, and the level.
+    pub(super) begin: Piece,
     fields: Box<[FieldPlan]>,
 }
 
@@ -52,8 +56,15 @@ pub(super) struct FieldPlan {
     /// Whether a space in the value is `\x20`.
     pub(super) spaceless: bool,
     pub(super) is_worker_id: bool,
-    head: Box<[u8]>,
-    short_head: [u8; SHORT],
+    /// ` key=`.
+    pub(super) head: Piece,
+}
+
+/// A text that every event of the callsite has.
+#[derive(Debug)]
+pub(super) struct Piece {
+    text: Box<[u8]>,
+    short: [u8; SHORT],
 }
 
 /// Where a field belongs.
@@ -107,9 +118,12 @@ impl Plan {
     fn new(metadata: &'static Metadata<'static>) -> Self {
         let origin = Origin::of(metadata);
         let fields = metadata.fields().iter();
+        let mut begin = vec![b' '; STAMP_LEN + 1];
+        begin.extend_from_slice(metadata.level().as_str().as_bytes());
         Self {
             metadata,
             origin,
+            begin: Piece::new(&begin),
             fields: fields.map(|it| FieldPlan::new(origin, it.name())).collect(),
         }
     }
@@ -127,35 +141,38 @@ impl FieldPlan {
             }
             _ => (Role::InPlace, name),
         };
-        let mut head = vec![b' '];
+        let mut head = Buffer::default();
+        head.put(b" ");
         push_key(&mut head, name);
-        let key = &head[1..];
+        let key = &head.as_bytes()[1..];
         let (spaceless, is_worker_id) = (is_spaceless_key(key), key == b"worker_id");
-        head.push(b'=');
-        let mut short_head = [0; SHORT];
-        if let Some(start) = short_head.get_mut(..head.len()) {
-            start.copy_from_slice(&head);
-        }
+        head.put(b"=");
         Self {
             role,
             spaceless,
             is_worker_id,
-            head: head.into(),
-            short_head,
+            head: Piece::new(head.as_bytes()),
         }
     }
+}
 
-    /// Appends ` key=`.
-    #[inline]
-    pub(super) fn push_head(&self, out: &mut Vec<u8>) {
-        let len = self.head.len();
-        if len > SHORT {
-            out.extend_from_slice(&self.head);
-            return;
+impl Piece {
+    fn new(text: &[u8]) -> Self {
+        let mut short = [0; SHORT];
+        if let Some(start) = short.get_mut(..text.len()) {
+            start.copy_from_slice(text);
         }
-        let end = out.len() + len;
-        // A length known when this is compiled needs no call.
-        out.extend_from_slice(&self.short_head);
-        out.truncate(end);
+        let text = text.into();
+        Self { text, short }
+    }
+
+    #[inline]
+    pub(super) fn push(&self, out: &mut Buffer) {
+        if self.text.len() <= SHORT {
+            // A length known when this is compiled needs no call.
+            out.put_first(&self.short, self.text.len());
+        } else {
+            out.push(&self.text);
+        }
     }
 }
