@@ -55,7 +55,7 @@ pub(crate) fn run() {
     compare(
         "encode one llm_call line",
         "at most 0.25x serde_json, no allocation",
-        "serde_json derive with time stamps",
+        Some("serde_json derive with time stamps"),
         vec![
             Variant::new("Event::encode", BATCH, || {
                 ours.clear();
@@ -72,7 +72,7 @@ pub(crate) fn run() {
     compare(
         "decode one canonical llm_call line",
         "at most 0.5x serde_json",
-        "serde_json derive with time stamps",
+        Some("serde_json derive with time stamps"),
         vec![
             Variant::new("decode", BATCH, || {
                 black_box(decode(black_box(line.as_bytes()))).expect("decodes");
@@ -85,7 +85,7 @@ pub(crate) fn run() {
     compare(
         "decode one foreign llm_call line",
         "no slower than serde_json",
-        "serde_json derive with time stamps",
+        Some("serde_json derive with time stamps"),
         vec![
             Variant::new("decode", BATCH, || {
                 black_box(decode(black_box(foreign.as_bytes()))).expect("decodes");

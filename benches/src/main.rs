@@ -4,6 +4,8 @@
 mod allocations;
 mod choice;
 mod codec;
+mod line;
+mod peer;
 mod record;
 mod rounds;
 
@@ -11,7 +13,11 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let asked: Vec<String> = std::env::args().skip(1).collect();
-    let all: [(&str, fn()); 2] = [("codec", codec::run), ("record", record::run)];
+    let all: [(&str, fn()); 3] = [
+        ("codec", codec::run),
+        ("line", line::run),
+        ("record", record::run),
+    ];
     if let Some(code) = choice::answer(&asked, &all.map(|(name, _)| name)) {
         return code;
     }

@@ -1,26 +1,21 @@
 //! Recording one event, as the caller sees it, against one `tracing` event through the `fmt` layer.
 
-use std::{hint::black_box, io, sync::Arc};
+use std::{hint::black_box, sync::Arc, time::Duration};
 
 use artifact_store::{ArtifactStore, NewWorker};
-use log_format::LineSink;
-use metrics_collector::{MetricsCollector, start_llm_call};
-use metrics_core::{Phase, Usage};
+use log_format::{Log, LogBuilder, LogGuard};
+use metrics_collector::{MetricsCollector, record_tool_call, start_llm_call};
+use metrics_core::{CallTime, Phase, Timestamp, ToolCall, Usage};
+use tracing::{Dispatch, dispatcher};
 use tracing_subscriber::layer::SubscriberExt as _;
 
-use crate::rounds::{Variant, compare};
+use crate::{
+    peer::{self, Nowhere, PEER},
+    rounds::{Variant, compare},
+};
 
-const BATCH: usize = 5_000;
-const PEER: &str = "tracing event, fmt layer, sink";
-
-/// Takes log lines and keeps none, as the peer's `io::sink` does.
-struct Nowhere;
-
-impl LineSink for Nowhere {
-    fn append(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        Ok(bytes.len())
-    }
-}
+const EVENTS: usize = 5_000;
+const LONG: Duration = Duration::from_mins(1);
 
 fn record_one() {
     let mut call = start_llm_call("gpt-5-mini", Phase::INITIAL);
@@ -28,20 +23,23 @@ fn record_one() {
     call.succeed();
 }
 
-fn peer_event(fmt: &tracing::Dispatch) {
-    tracing::dispatcher::with_default(fmt, || {
-        for _ in 0..BATCH {
-            tracing::info!(
-                phase = "initial",
-                duration_ms = 111_u64,
-                worker_id = "2025-12-15T04-08-08_calculate-7-6",
-                model = "gpt-5-mini",
-                prompt_tokens = 1234_u64,
-                completion_tokens = 89_u64,
-                total_tokens = 1323_u64,
-                "llm_call_complete"
-            );
-        }
+fn build(builder: LogBuilder) -> (Dispatch, LogGuard) {
+    let Log {
+        layer,
+        filter,
+        guard,
+    } = builder.filter("info").build().expect("a log");
+    let subscriber = tracing_subscriber::registry().with(filter).with(layer);
+    (subscriber.into(), guard)
+}
+
+fn round(dispatch: &Dispatch, scope: &MetricsCollector) {
+    dispatcher::with_default(dispatch, || {
+        scope.scope_sync(|| {
+            for _ in 0..EVENTS {
+                record_one();
+            }
+        });
     });
 }
 
@@ -52,71 +50,62 @@ pub(crate) fn run() {
         .create_worker(NewWorker::new("calculate 7*6"))
         .expect("a worker");
     let collector = MetricsCollector::new(worker.id(), worker.sink());
-    let log = log_format::to_sink(Nowhere)
-        .filter("info")
-        .build()
-        .expect("a log");
-    let ours: tracing::Dispatch = tracing_subscriber::registry()
-        .with(log.filter)
-        .with(log.layer)
-        .into();
-    let fmt: tracing::Dispatch = tracing_subscriber::fmt()
-        .with_writer(io::sink)
-        .with_ansi(false)
-        .finish()
-        .into();
-    let none = tracing::Dispatch::none();
-    let batch = |dispatch: &tracing::Dispatch, scope: &MetricsCollector| {
-        tracing::dispatcher::with_default(dispatch, || {
-            scope.scope_sync(|| {
-                for _ in 0..BATCH {
-                    record_one();
-                }
-            });
-        });
-    };
+    let (nowhere, nowhere_guard) = build(log_format::to_sink(Nowhere));
+    let (file, file_guard) = build(log_format::to_file(data_dir.path().join("triscope.log")));
+    let fmt = peer::fmt_layer();
+    let none = Dispatch::none();
     let discarded = MetricsCollector::new("w", Arc::new(Discard));
+    let settle = |guard: &LogGuard| {
+        collector.flush_wait(LONG).expect("a disk that works");
+        guard.flush(LONG).expect("a sink that works");
+    };
     compare(
-        &format!("record one llm_call, per {BATCH} (clocks included)"),
+        "record one llm_call in a scope (clocks included)",
         "both tiers at most 0.4x the fmt layer, aiming at 0.3x; no allocation",
-        PEER,
+        Some(PEER),
         vec![
-            Variant::new("tiers 2 and 3: store, log to nowhere", 1, || {
-                batch(&ours, &collector);
+            Variant::whole_round("tiers 2 and 3: store, log to nowhere", EVENTS, || {
+                round(&nowhere, &collector);
+            })
+            .settle(|| settle(&nowhere_guard)),
+            Variant::whole_round("tiers 2 and 3: store, log to a file", EVENTS, || {
+                round(&file, &collector);
+            })
+            .settle(|| settle(&file_guard)),
+            Variant::whole_round("tier 2 alone: store", EVENTS, || round(&none, &collector))
+                .settle(|| settle(&nowhere_guard)),
+            Variant::whole_round("tier 3 alone: log to nowhere", EVENTS, || {
+                round(&nowhere, &discarded);
+            })
+            .settle(|| settle(&nowhere_guard)),
+            Variant::whole_round("neither: clocks, totals, slot", EVENTS, || {
+                round(&none, &discarded);
             }),
-            Variant::new("tier 2 alone: store", 1, || batch(&none, &collector)),
-            Variant::new("tier 3 alone: log to nowhere", 1, || {
-                batch(&ours, &discarded);
+            Variant::whole_round(PEER, EVENTS, || {
+                dispatcher::with_default(&fmt, || (0..EVENTS).for_each(|_| peer::event()));
             }),
-            Variant::new("neither: clocks, totals, slot", 1, || {
-                batch(&none, &discarded);
-            }),
-            Variant::new(PEER, 1, || peer_event(&fmt)),
         ],
     );
     compare(
         "record one call outside any scope",
         "under 3 ns",
-        PEER,
+        None,
         vec![
             Variant::new("start_llm_call .. succeed", 200_000, || {
                 black_box(record_one)();
             }),
             Variant::new("record_tool_call", 200_000, || {
-                metrics_collector::record_tool_call(black_box(metrics_core::ToolCall::new(
-                    "t",
-                    metrics_core::CallTime::new(
-                        metrics_core::Timestamp::UNIX_EPOCH,
-                        std::time::Duration::ZERO,
-                    ),
-                )));
+                let time = CallTime::new(Timestamp::UNIX_EPOCH, Duration::ZERO);
+                record_tool_call(black_box(ToolCall::new("t", time)));
             }),
         ],
     );
     let counts = worker.event_counts();
     println!(
-        "  events recorded {}, lost {}",
-        counts.recorded, counts.lost
+        "  events recorded {}, lost {}; log lines dropped {}",
+        counts.recorded,
+        counts.lost,
+        nowhere_guard.dropped() + file_guard.dropped()
     );
     assert_eq!(
         counts.lost, 0,

@@ -5,69 +5,89 @@ use std::{hint::black_box, time::Instant};
 use crate::allocations;
 
 /// Rounds of every variant; between two of them other work of the machine moves on.
-const ROUNDS: usize = 15;
+const ROUNDS: usize = 60;
 
 /// One thing to measure.
 pub(crate) struct Variant<'a> {
     name: &'a str,
-    batch: usize,
-    body: Box<dyn FnMut() + 'a>,
+    events: usize,
+    round: Box<dyn FnMut() + 'a>,
+    settle: Box<dyn FnMut() + 'a>,
     best_ns: f64,
     allocations: f64,
 }
 
 impl<'a> Variant<'a> {
-    /// A variant whose `body` is called `batch` times a round.
-    pub(crate) fn new(name: &'a str, batch: usize, body: impl FnMut() + 'a) -> Self {
+    /// A variant whose `body` is called `events` times a round.
+    pub(crate) fn new(name: &'a str, events: usize, mut body: impl FnMut() + 'a) -> Self {
+        Self::whole_round(name, events, move || {
+            for _ in 0..events {
+                black_box(&mut body)();
+            }
+        })
+    }
+
+    /// A variant whose `round` does its `events` itself.
+    pub(crate) fn whole_round(name: &'a str, events: usize, round: impl FnMut() + 'a) -> Self {
         Self {
             name,
-            batch,
-            body: Box::new(body),
+            events,
+            round: Box::new(round),
+            settle: Box::new(|| ()),
             best_ns: f64::INFINITY,
             allocations: f64::INFINITY,
         }
+    }
+
+    /// Calls `settle` between rounds, outside the time measured: what one round left behind must not cost the next.
+    pub(crate) fn settle(mut self, settle: impl FnMut() + 'a) -> Self {
+        self.settle = Box::new(settle);
+        self
     }
 
     #[expect(
         clippy::cast_precision_loss,
         reason = "counts of a benchmark are small"
     )]
-    fn round(&mut self) {
-        let allocations = allocations::on_this_thread();
+    fn run(&mut self) {
+        let events = self.events as f64;
+        let allocations = allocations::so_far();
         let started = Instant::now();
-        for _ in 0..self.batch {
-            black_box(&mut self.body)();
-        }
-        let ns = started.elapsed().as_secs_f64() * 1e9 / self.batch as f64;
-        let allocations = allocations::on_this_thread() - allocations;
+        (self.round)();
+        let ns = started.elapsed().as_secs_f64() * 1e9 / events;
+        (self.settle)();
+        let allocations = allocations::so_far() - allocations;
         self.best_ns = self.best_ns.min(ns);
-        self.allocations = self.allocations.min(allocations as f64 / self.batch as f64);
+        self.allocations = self.allocations.min(allocations as f64 / events);
     }
 }
 
 /// Runs all variants in interleaved rounds and prints them, with ratios to the one called `peer`.
-pub(crate) fn compare(title: &str, target: &str, peer: &str, mut variants: Vec<Variant<'_>>) {
+pub(crate) fn compare(
+    title: &str,
+    target: &str,
+    peer: Option<&str>,
+    mut variants: Vec<Variant<'_>>,
+) {
     for _ in 0..ROUNDS {
         for variant in &mut variants {
-            variant.round();
+            variant.run();
         }
     }
     let peer_ns = variants
         .iter()
-        .find(|it| it.name == peer)
-        .map_or(f64::NAN, |it| it.best_ns);
+        .find(|it| Some(it.name) == peer)
+        .map(|it| it.best_ns);
     println!("\n{title}\n  target: {target}");
     println!(
         "  {:<46} {:>12} {:>8} {:>8}",
         "variant", "best ns", "ratio", "allocs"
     );
     for it in &variants {
+        let ratio = peer_ns.map_or("-".to_owned(), |peer| format!("{:.3}", it.best_ns / peer));
         println!(
-            "  {:<46} {:>12.1} {:>8.3} {:>8.2}",
-            it.name,
-            it.best_ns,
-            it.best_ns / peer_ns,
-            it.allocations
+            "  {:<46} {:>12.1} {ratio:>8} {:>8.2}",
+            it.name, it.best_ns, it.allocations
         );
     }
 }

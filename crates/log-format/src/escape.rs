@@ -6,46 +6,50 @@
 #[cfg(test)]
 mod tests;
 
+use crate::buffer::{Buffer, repeat};
+
 /// Appends a key: `[A-Za-z0-9_.]` as it is, any other character as `_`; never empty.
-pub(crate) fn push_key(out: &mut Vec<u8>, name: &str) {
+pub(crate) fn push_key(out: &mut Buffer, name: &str) {
     let name = name.strip_prefix("r#").unwrap_or(name);
-    if all_bytes(name, IN_KEY) && !name.is_empty() {
-        out.extend_from_slice(name.as_bytes());
-        return;
-    }
     let start = out.len();
     for c in name.chars() {
-        out.push(
-            u8::try_from(c)
-                .ok()
-                .filter(|&it| is_key_byte(it))
-                .unwrap_or(b'_'),
-        );
+        let byte = u8::try_from(c).ok().filter(|&it| is_key_byte(it));
+        out.put(&[byte.unwrap_or(b'_')]);
     }
     if out.len() == start {
-        out.push(b'_');
+        out.put(b"_");
     }
 }
 
 /// Appends the value of `key`, quoted if it is empty or holds a character that must not stand bare.
-pub(crate) fn push_value(out: &mut Vec<u8>, spaceless: bool, value: &str) {
-    if !value.is_empty() && (all_bytes(value, IN_BARE_VALUE) || !value.chars().any(must_be_quoted))
-    {
-        out.extend_from_slice(value.as_bytes());
+pub(crate) fn push_value(out: &mut Buffer, spaceless: bool, value: &str) {
+    let is_bare = out.push_unless(value, |word| {
+        beyond_ascii(word) | below(b'!', word) | zero_where(b'"', word) | equals_or_backslash(word)
+    });
+    if !is_bare || value.is_empty() {
+        push_unusual_value(out, spaceless, value);
+    }
+}
+
+#[cold]
+fn push_unusual_value(out: &mut Buffer, spaceless: bool, value: &str) {
+    if !value.is_empty() && !value.chars().any(must_be_quoted) {
+        out.push(value.as_bytes());
         return;
     }
-    out.push(b'"');
+    out.put(b"\"");
     push_escaped(out, value, |c| {
         matches!(c, '"' | '=' | '\\') || (spaceless && c == ' ') || is_unsafe(c)
     });
-    out.push(b'"');
+    out.put(b"\"");
 }
 
 /// Appends a message, or a part of one: spaces and quotes stay, `=` and unsafe characters do not.
-pub(crate) fn push_message(out: &mut Vec<u8>, text: &str) {
-    if all_bytes(text, IN_MESSAGE) {
-        out.extend_from_slice(text.as_bytes());
-    } else {
+pub(crate) fn push_message(out: &mut Buffer, text: &str) {
+    let is_bare = out.push_unless(text, |word| {
+        beyond_ascii(word) | below(b' ', word) | equals_or_backslash(word)
+    });
+    if !is_bare {
         push_escaped(out, text, |c| matches!(c, '=' | '\\') || is_unsafe(c));
     }
 }
@@ -60,7 +64,7 @@ pub(crate) fn is_spaceless_key(key: &[u8]) -> bool {
 
 /// Whether a key may hold this byte.
 pub(crate) fn is_key_byte(byte: u8) -> bool {
-    CLASSES[usize::from(byte)] & IN_KEY != 0
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.')
 }
 
 /// Whether this character forces a value into quotes.
@@ -79,58 +83,46 @@ pub(crate) fn is_unsafe(c: char) -> bool {
             | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
-/// Where a byte may stand as it is; no bit for bytes that need a look at the whole character.
-static CLASSES: [u8; 256] = classes();
-const IN_KEY: u8 = 1;
-const IN_BARE_VALUE: u8 = 2;
-const IN_MESSAGE: u8 = 4;
+// Each of these sets the highest bit of the bytes it is named for, and perhaps of others above such a byte; all but the
+// first take the word for ASCII.
 
-const fn classes() -> [u8; 256] {
-    let mut res = [0; 256];
-    let mut byte = b' ';
-    while byte < 0x7f {
-        let mut class = 0;
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.') {
-            class |= IN_KEY;
-        }
-        if !matches!(byte, b' ' | b'"' | b'=' | b'\\') {
-            class |= IN_BARE_VALUE;
-        }
-        if !matches!(byte, b'=' | b'\\') {
-            class |= IN_MESSAGE;
-        }
-        res[byte as usize] = class;
-        byte += 1;
-    }
-    res
+/// Delete and whatever is not ASCII.
+fn beyond_ascii(word: u64) -> u64 {
+    word | word.wrapping_add(repeat(1))
 }
 
-/// Whether every byte is of the class; looks at all of them, as most texts are short and plain.
-fn all_bytes(text: &str, class: u8) -> bool {
-    text.bytes()
-        .fold(class, |all, it| all & CLASSES[usize::from(it)])
-        != 0
+fn below(byte: u8, word: u64) -> u64 {
+    word.wrapping_sub(repeat(byte))
 }
 
-fn push_escaped(out: &mut Vec<u8>, text: &str, escapes: impl Fn(char) -> bool) {
+fn zero_where(byte: u8, word: u64) -> u64 {
+    (word ^ repeat(byte)).wrapping_sub(repeat(1))
+}
+
+fn equals_or_backslash(word: u64) -> u64 {
+    zero_where(b'=', word) | zero_where(b'\\', word)
+}
+
+fn push_escaped(out: &mut Buffer, text: &str, escapes: impl Fn(char) -> bool) {
     let mut copied = 0;
     for (at, c) in text.char_indices().filter(|&(_, c)| escapes(c)) {
-        out.extend_from_slice(&text.as_bytes()[copied..at]);
+        out.push(&text.as_bytes()[copied..at]);
         push_escape(out, c);
         copied = at + c.len_utf8();
     }
-    out.extend_from_slice(&text.as_bytes()[copied..]);
+    out.push(&text.as_bytes()[copied..]);
 }
 
-fn push_escape(out: &mut Vec<u8>, c: char) {
+fn push_escape(out: &mut Buffer, c: char) {
     match c {
-        '\n' => out.extend_from_slice(b"\\n"),
-        '\r' => out.extend_from_slice(b"\\r"),
-        '\t' => out.extend_from_slice(b"\\t"),
-        '"' => out.extend_from_slice(b"\\\""),
-        '\\' => out.extend_from_slice(b"\\\\"),
-        '=' => out.extend_from_slice(b"\\x3d"),
-        ' ' => out.extend_from_slice(b"\\x20"),
-        _ => out.extend(c.escape_unicode().map(|it| it as u8)), // ASCII: `\u{1b}`.
+        '\n' => out.put(b"\\n"),
+        '\r' => out.put(b"\\r"),
+        '\t' => out.put(b"\\t"),
+        '"' => out.put(b"\\\""),
+        '\\' => out.put(b"\\\\"),
+        '=' => out.put(b"\\x3d"),
+        ' ' => out.put(b"\\x20"),
+        // ASCII: `\u{1b}`.
+        _ => c.escape_unicode().for_each(|it| out.put(&[it as u8])),
     }
 }

@@ -8,7 +8,7 @@ use std::env;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::Directive;
 
-use crate::format::{TELEMETRY_TARGET, push_notice};
+use crate::format::{TELEMETRY_TARGET, notice};
 
 /// The directives in force when `RUST_LOG` says nothing.
 pub(crate) const DEFAULT_DIRECTIVES: &str = "info";
@@ -37,9 +37,7 @@ impl Ignored {
             ("directive", self.directive.as_str()),
             ("reason", self.reason.as_str()),
         ];
-        let mut res = Vec::new();
-        push_notice(&mut res, "log_filter_ignored", &fields);
-        res
+        notice("log_filter_ignored", &fields)
     }
 }
 

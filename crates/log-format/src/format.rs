@@ -3,6 +3,7 @@
 //! The rules of the line stand in the crate docs. Nothing here does I/O.
 
 mod line;
+mod plan;
 #[cfg(test)]
 mod tests;
 
@@ -10,10 +11,12 @@ use std::cell::Cell;
 use std::fmt::{self, Write as _};
 use std::sync::Arc;
 
-use tracing::{Event, Level, Metadata};
+use tracing::Event;
 
+use crate::buffer::Buffer;
 use crate::escape::{is_spaceless_key, push_key, push_message, push_value};
 use crate::format::line::Line;
+use crate::format::plan::Plan;
 use crate::stamp;
 
 /// The target of triscope's own events; only there are `end_unix_us` and `event` special.
@@ -60,28 +63,23 @@ impl LogFormat {
     ///
     /// Allocates nothing but what `out` needs to grow, unless a value's own `Debug` does.
     pub fn write_event(&self, event: &Event<'_>, out: &mut Vec<u8>) {
-        thread_local!(static TEXT: Cell<String> = const { Cell::new(String::new()) });
-        // Taken, not borrowed: a `Debug` that emits an event comes here again.
-        let mut text = TEXT.try_with(Cell::take).unwrap_or_default();
-        let metadata = event.metadata();
-        let mut line = Line::begin(out, &mut text, Origin::of(metadata), *metadata.level());
-        event.record(&mut line);
-        line.finish(metadata.target(), self.worker_id.as_deref());
-        if text.capacity() <= KEEP_CAPACITY {
-            // Fails only while the thread ends; then there is nothing to keep.
-            let _ = TEXT.try_with(|it| it.set(text));
-        }
+        self.with_line(event, |line| out.extend_from_slice(line));
     }
 
     /// Formats `event` into this thread's buffer and lends it to `take`.
     pub(crate) fn with_line<R>(&self, event: &Event<'_>, take: impl FnOnce(&[u8]) -> R) -> R {
-        thread_local!(static LINE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) });
-        let mut line = LINE.try_with(Cell::take).unwrap_or_default();
-        line.clear();
-        self.write_event(event, &mut line);
-        let res = take(&line);
-        if line.capacity() <= KEEP_CAPACITY {
-            let _ = LINE.try_with(|it| it.set(line));
+        thread_local!(static BUFFER: Cell<Buffer> = const { Cell::new(Buffer::new()) });
+        // Taken, not borrowed: a `Debug` that emits an event comes here again.
+        let mut buffer = BUFFER.try_with(Cell::take).unwrap_or_default();
+        buffer.truncate(0);
+        let metadata = event.metadata();
+        let mut line = Line::begin(&mut buffer, Plan::of(metadata));
+        event.record(&mut line);
+        line.finish(metadata.target(), self.worker_id.as_deref());
+        let res = take(buffer.as_bytes());
+        if buffer.capacity() <= KEEP_CAPACITY {
+            // Fails only while the thread ends; then there is nothing to keep.
+            let _ = BUFFER.try_with(|it| it.set(buffer));
         }
         res
     }
@@ -96,38 +94,17 @@ impl fmt::Debug for LogFormat {
 }
 
 /// A line this crate writes itself, in the shape of a foreign event.
-pub(crate) fn push_notice(out: &mut Vec<u8>, message: &str, fields: &[(&str, &str)]) {
-    out.extend_from_slice(&stamp::stamp(stamp::now_seconds()));
-    out.push(b' ');
-    out.extend_from_slice(Level::WARN.as_str().as_bytes());
-    out.push(b' ');
-    push_message(out, message);
+pub(crate) fn notice(message: &str, fields: &[(&str, &str)]) -> Vec<u8> {
+    let mut out = Buffer::new();
+    out.put(&stamp::stamp(stamp::now_seconds()));
+    out.put(b" WARN ");
+    push_message(&mut out, message);
     for (key, value) in fields.iter().copied().chain([("target", OWN_TARGET)]) {
-        out.push(b' ');
-        push_key(out, key);
-        out.push(b'=');
-        push_value(out, is_spaceless_key(key.as_bytes()), value);
+        out.put(b" ");
+        push_key(&mut out, key);
+        out.put(b"=");
+        push_value(&mut out, is_spaceless_key(key.as_bytes()), value);
     }
-    out.push(b'\n');
-}
-
-/// Who made an event: this decides which of its fields are special.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Origin {
-    /// `triscope::telemetry`: `end_unix_us` is the stamp, `event` goes last, no `target=`.
-    Telemetry,
-    /// A record of the `log` crate through `tracing-log`, which keeps its target in a field.
-    LogCrate,
-    /// Any other event: fields in place, `target=` last.
-    Foreign,
-}
-
-impl Origin {
-    fn of(metadata: &Metadata<'_>) -> Self {
-        match metadata.target() {
-            TELEMETRY_TARGET => Self::Telemetry,
-            "log" if metadata.name() == "log record" => Self::LogCrate,
-            _ => Self::Foreign,
-        }
-    }
+    out.put(b"\n");
+    out.as_bytes().to_vec()
 }

@@ -51,6 +51,7 @@
 //! # Features
 //! - `fmt`: `LogFormat` as the `event_format` of a `tracing_subscriber::fmt` layer.
 
+mod buffer;
 mod error;
 mod escape;
 mod filter;

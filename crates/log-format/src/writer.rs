@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::LogError;
-use crate::format::push_notice;
+use crate::format::notice;
 use crate::sink::LineSink;
 use crate::writer::lines::LineWriter;
 use crate::writer::queue::Queue;
@@ -23,7 +23,8 @@ pub const DEFAULT_QUEUE_BYTES: usize = 8 * 1024 * 1024;
 ///
 /// - A line never waits for the sink: it is copied into the queue, or dropped and counted when the
 ///   queue is full.
-/// - The thread starts on a line at once when idle and makes one write a line.
+/// - The thread starts on a line at once when idle, within a millisecond in a burst, and makes one
+///   write a line.
 /// - Once the sink works again after drops, `WARN events_dropped lost=12 target=log_format` says so.
 #[derive(Debug, Clone)]
 pub struct LogWriter(Arc<Handle>);
@@ -113,12 +114,7 @@ fn say_loss<S: LineSink>(writer: &mut LineWriter<S>, unsaid: &mut u64) -> bool {
     if *unsaid == 0 {
         return true;
     }
-    let mut line = Vec::new();
-    push_notice(
-        &mut line,
-        "events_dropped",
-        &[("lost", &unsaid.to_string())],
-    );
+    let line = notice("events_dropped", &[("lost", &unsaid.to_string())]);
     let written = writer.write_line(&line).is_ok();
     if written {
         *unsaid = 0;

@@ -10,13 +10,15 @@ use std::{
     task::{Context as TaskContext, Poll, ready},
 };
 
-use metrics_core::{LlmCall, ModelName, Outcome, Phase, ProviderName, ToolCall, ToolName, Usage};
+use metrics_core::{
+    CallTime, LlmCall, ModelName, Outcome, Phase, ProviderName, ToolCall, ToolName, Usage,
+};
 use pin_project_lite::pin_project;
 
 use crate::{
     collector::{CallKind, MetricsCollector, dropped_outcome, error_outcome},
     context::{self, Context},
-    timer::{Ended, Running},
+    timer::Running,
 };
 
 /// Records `future` as one model call of the current scope.
@@ -75,10 +77,12 @@ pin_project! {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
             let call = this.call.project();
-            if let Some(ended) = call.running.end() {
-                let mut event = this.about.event(&ended);
-                event.outcome = dropped_outcome(&ended.collector, *call.polling);
-                ended.collector.record(event);
+            if let Some(running) = call.running.take() {
+                running.end(|collector, time| {
+                    let mut event = this.about.event(time);
+                    event.outcome = dropped_outcome(collector, *call.polling);
+                    event.into()
+                });
             }
         }
     }
@@ -94,11 +98,10 @@ struct About<'a> {
 }
 
 impl About<'_> {
-    fn event(&self, ended: &Ended) -> LlmCall<'_> {
-        let mut event = LlmCall::new(&self.phase, &self.model, ended.time);
+    fn event(&self, time: CallTime) -> LlmCall<'_> {
+        let mut event = LlmCall::new(&self.phase, &self.model, time);
         event.provider = self.provider.as_ref().map(Into::into);
         event.attempt = self.attempt;
-        event.trace = ended.trace;
         event
     }
 
@@ -168,18 +171,20 @@ where
         let (model, phase) = (this.about.model.as_str(), this.about.phase.as_str());
         call.as_mut().start(CallKind::Llm, model, phase);
         let result = ready!(call.as_mut().poll(task));
-        if let Some(ended) = call.project().running.end() {
-            let mut event = this.about.event(&ended);
-            match &result {
-                Ok(reply) => {
-                    if let Some(report) = this.report.take() {
-                        // What only measures must not cost the worker its reply.
-                        let _ = catch_unwind(AssertUnwindSafe(|| report(reply, &mut event)));
+        if let Some(running) = call.project().running.take() {
+            running.end(|_, time| {
+                let mut event = this.about.event(time);
+                match &result {
+                    Ok(reply) => {
+                        if let Some(report) = this.report.take() {
+                            // What only measures must not cost the worker its reply.
+                            let _ = catch_unwind(AssertUnwindSafe(|| report(reply, &mut event)));
+                        }
                     }
+                    Err(error) => event.outcome = error_outcome(error),
                 }
-                Err(error) => event.outcome = error_outcome(error),
-            }
-            ended.collector.record(event);
+                event.into()
+            });
         }
         Poll::Ready(result)
     }
@@ -246,12 +251,13 @@ fn record_tool<'o, F>(
     tool_call_id: Option<&str>,
     outcome: impl FnOnce(&MetricsCollector) -> Outcome<'o>,
 ) {
-    if let Some(ended) = call.project().running.end() {
-        let mut event = ToolCall::new(tool, ended.time);
-        event.outcome = outcome(&ended.collector);
-        event.tool_call_id = tool_call_id.map(Cow::Borrowed);
-        event.trace = ended.trace;
-        ended.collector.record(event);
+    if let Some(running) = call.project().running.take() {
+        running.end(|collector, time| {
+            let mut event = ToolCall::new(tool, time);
+            event.outcome = outcome(collector);
+            event.tool_call_id = tool_call_id.map(Cow::Borrowed);
+            event.into()
+        });
     }
 }
 
@@ -265,7 +271,7 @@ pin_project! {
         started: bool,
         // Set within a poll, and so also after one that panicked.
         polling: bool,
-        running: Running,
+        running: Option<Running>,
         context: Option<Context>,
     }
 }
@@ -276,7 +282,7 @@ impl<F> Call<F> {
             future,
             started: false,
             polling: false,
-            running: Running::none(),
+            running: None,
             context: None,
         }
     }
@@ -288,9 +294,9 @@ impl<F> Call<F> {
         }
         *this.started = true;
         *this.running = Running::start(kind, name, phase);
-        *this.context = this.running.collector().map(|collector| Context {
-            call: this.running.key(),
-            ..collector.context()
+        *this.context = this.running.as_ref().map(|running| Context {
+            collector: running.collector().clone(),
+            call: Some(running.key()),
         });
     }
 }

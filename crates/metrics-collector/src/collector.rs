@@ -9,7 +9,7 @@ use std::{
 
 use metrics_core::{
     CallStart, CallTime, Clock, ErrorText, Event, EventSink, Flush, LlmCall, Outcome, SinkError,
-    SpanId, Timestamp, ToolCall, TraceContext, TraceFields, Usage, WorkerId,
+    SpanId, Timestamp, ToolCall, TraceContext, Usage, WorkerId,
 };
 
 use crate::{
@@ -193,10 +193,7 @@ impl MetricsCollector {
     /// Records one finished call.
     pub fn record<'a>(&self, event: impl Into<Event<'a>>) {
         let mut event = event.into();
-        if let Event::LlmCall(call) = &mut event {
-            call.usage = call.usage.with_total();
-        }
-        self.0.lock().totals.add(&event);
+        self.0.lock().totals.take_in(&mut event);
         self.hand_over(&event);
     }
 
@@ -274,7 +271,7 @@ impl MetricsCollector {
             let mut state = self.0.lock();
             let keys: Vec<_> = state.running().map(|(key, _)| key).collect();
             keys.into_iter()
-                .filter_map(|key| state.release_cloned(key))
+                .filter_map(|key| state.release(key).map(EndedCall::of))
                 // All ends are read before the first is recorded, as a sink may take its time.
                 .map(|call| (self.0.clock.finish(&call.start), call))
                 .collect()
@@ -326,9 +323,23 @@ impl MetricsCollector {
         self.0.lock().occupy(kind, name, phase, start)
     }
 
-    /// Takes a call out of flight and gives the span it was told of; `None` if `close` has ended it.
-    pub(crate) fn end(&self, key: CallKey) -> Option<TraceFields> {
-        self.0.lock().release(key)
+    /// Takes a call out of flight and records it as `event`, unless `close` has ended it.
+    pub(crate) fn end(&self, key: CallKey, mut event: Event<'_>) {
+        {
+            let mut state = self.0.lock();
+            let Some(span_id) = state.release(key).map(|it| it.span_id) else {
+                return;
+            };
+            // Only what another record refers to is written.
+            match &mut event {
+                Event::LlmCall(call) => call.trace.span_id = span_id,
+                Event::ToolCall(call) => call.trace.span_id = span_id,
+                // A kind that a newer core knows has no timer here.
+                _ => {}
+            }
+            state.totals.take_in(&mut event);
+        }
+        self.hand_over(&event);
     }
 
     fn hand_over(&self, event: &Event<'_>) {
@@ -395,34 +406,34 @@ struct EndedCall {
     name: String,
     phase: String,
     start: CallStart,
-    trace: TraceFields,
+    span_id: Option<SpanId>,
 }
 
 impl EndedCall {
+    fn of(slot: &Slot) -> Self {
+        Self {
+            kind: slot.kind,
+            name: slot.name.clone(),
+            phase: slot.phase.clone(),
+            start: slot.start,
+            span_id: slot.span_id,
+        }
+    }
+
     fn into_event(self, time: CallTime, outcome: Outcome<'static>) -> Event<'static> {
         match self.kind {
             CallKind::Llm => {
                 let mut call = LlmCall::new(self.phase, self.name, time);
                 call.outcome = outcome;
-                call.trace = self.trace;
+                call.trace.span_id = self.span_id;
                 call.into()
             }
             CallKind::Tool => {
                 let mut call = ToolCall::new(self.name, time);
                 call.outcome = outcome;
-                call.trace = self.trace;
+                call.trace.span_id = self.span_id;
                 call.into()
             }
-        }
-    }
-}
-
-impl Slot {
-    /// Only what another record refers to is written.
-    fn trace(&self) -> TraceFields {
-        TraceFields {
-            span_id: self.span_id,
-            ..TraceFields::default()
         }
     }
 }
@@ -462,26 +473,13 @@ impl State {
             .filter(|slot| slot.running && slot.generation == key.generation)
     }
 
-    fn release(&mut self, key: CallKey) -> Option<TraceFields> {
+    /// Takes a call out of flight; its slot tells of it until the next one starts.
+    fn release(&mut self, key: CallKey) -> Option<&Slot> {
         let slot = self.running_slot(key)?;
         slot.running = false;
         slot.generation = slot.generation.wrapping_add(1);
-        let trace = slot.trace();
         self.free.push(key.slot);
-        Some(trace)
-    }
-
-    fn release_cloned(&mut self, key: CallKey) -> Option<EndedCall> {
-        let slot = self.running_slot(key)?;
-        let call = EndedCall {
-            kind: slot.kind,
-            name: slot.name.clone(),
-            phase: slot.phase.clone(),
-            start: slot.start,
-            trace: slot.trace(),
-        };
-        self.release(key);
-        Some(call)
+        self.slots.get(key.slot as usize)
     }
 
     fn running(&self) -> impl Iterator<Item = (CallKey, &Slot)> {
@@ -514,10 +512,12 @@ impl State {
 }
 
 impl Totals {
-    fn add(&mut self, event: &Event<'_>) {
+    /// Adds an event, whose total of tokens is filled in where it can be.
+    fn take_in(&mut self, event: &mut Event<'_>) {
         let (failed, micros) = (!event.outcome().is_success(), micros(event.time()));
         match event {
             Event::LlmCall(call) => {
+                call.usage = call.usage.with_total();
                 self.llm_calls += 1;
                 self.llm_failures += u64::from(failed);
                 self.llm_us = self.llm_us.saturating_add(micros);

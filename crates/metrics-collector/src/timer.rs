@@ -3,76 +3,57 @@
 use std::{borrow::Cow, fmt::Display};
 
 use metrics_core::{
-    CallStart, CallTime, Decimal, LlmCall, ModelName, Outcome, Phase, ProviderName, ToolCall,
-    ToolName, TraceFields, Usage,
+    CallStart, CallTime, Decimal, Event, LlmCall, ModelName, Outcome, Phase, ProviderName,
+    ToolCall, ToolName, Usage,
 };
 
-use crate::collector::{CallKey, CallKind, MetricsCollector, dropped_outcome, error_outcome};
+use crate::{
+    collector::{CallKey, CallKind, MetricsCollector, dropped_outcome, error_outcome},
+    context,
+};
 
-/// What both kinds of timer share: the scope a call belongs to and when it started. `None` outside a scope.
+/// A call in flight, of either kind: the scope it belongs to and when it started.
 #[derive(Debug)]
-pub(crate) struct Running(Option<RunningCall>);
-
-#[derive(Debug)]
-struct RunningCall {
+pub(crate) struct Running {
     collector: MetricsCollector,
     key: CallKey,
     start: CallStart,
 }
 
-/// A call that has just ended: where to record it, and when it ran.
-pub(crate) struct Ended {
-    pub(crate) collector: MetricsCollector,
-    pub(crate) time: CallTime,
-    pub(crate) trace: TraceFields,
-}
-
 impl Running {
-    /// No call, as outside a scope.
-    pub(crate) fn none() -> Self {
-        Self(None)
-    }
-
-    pub(crate) fn start(kind: CallKind, name: &str, phase: &str) -> Self {
-        Self(MetricsCollector::current().map(|collector| {
-            let start = collector.clock().start();
-            let key = collector.start(kind, name, phase, start);
-            RunningCall {
-                collector,
-                key,
+    /// `None` outside a scope.
+    #[inline]
+    pub(crate) fn start(kind: CallKind, name: &str, phase: &str) -> Option<Self> {
+        context::with(|it| {
+            let start = it.collector.clock().start();
+            Self {
+                key: it.collector.start(kind, name, phase, start),
+                collector: it.collector.clone(),
                 start,
             }
-        }))
+        })
     }
 
-    pub(crate) fn key(&self) -> Option<CallKey> {
-        self.0.as_ref().map(|it| it.key)
+    pub(crate) fn key(&self) -> CallKey {
+        self.key
     }
 
-    pub(crate) fn collector(&self) -> Option<&MetricsCollector> {
-        self.0.as_ref().map(|it| &it.collector)
+    pub(crate) fn collector(&self) -> &MetricsCollector {
+        &self.collector
     }
 
     /// Milliseconds since the start.
     fn elapsed_ms(&self) -> Option<u64> {
-        let call = self.0.as_ref()?;
-        u64::try_from(call.collector.clock().elapsed(&call.start).as_millis()).ok()
+        u64::try_from(self.collector.clock().elapsed(&self.start).as_millis()).ok()
     }
 
-    /// Ends the call; the end is read before anything else. `None` outside a scope, or where it has ended already.
-    pub(crate) fn end(&mut self) -> Option<Ended> {
-        let RunningCall {
-            collector,
-            key,
-            start,
-        } = self.0.take()?;
-        let time = collector.clock().finish(&start);
-        let trace = collector.end(key)?;
-        Some(Ended {
-            collector,
-            time,
-            trace,
-        })
+    /// Ends the call as the event that `event` makes of it.
+    ///
+    /// The end is read before anything else: the text of an error may take its time.
+    #[inline]
+    pub(crate) fn end<'e>(self, event: impl FnOnce(&MetricsCollector, CallTime) -> Event<'e>) {
+        let time = self.collector.clock().finish(&self.start);
+        self.collector.end(self.key, event(&self.collector, time));
     }
 }
 
@@ -85,8 +66,9 @@ pub fn start_llm_call<'a>(
     phase: impl Into<Phase<'a>>,
 ) -> LlmTimer<'a> {
     let (model, phase) = (model.into(), phase.into());
-    LlmTimer {
-        running: Running::start(CallKind::Llm, model.as_str(), phase.as_str()),
+    let running = Running::start(CallKind::Llm, model.as_str(), phase.as_str());
+    LlmTimer(running.map(|running| TimedLlm {
+        running: Some(running),
         model,
         phase,
         usage: Usage::default(),
@@ -94,14 +76,18 @@ pub fn start_llm_call<'a>(
         provider: None,
         attempt: None,
         cost_usd: None,
-    }
+    }))
 }
 
 /// A model call being timed; made by [`start_llm_call`].
 #[derive(Debug)]
 #[must_use = "dropping a timer records the call as cancelled"]
-pub struct LlmTimer<'a> {
-    running: Running,
+pub struct LlmTimer<'a>(Option<TimedLlm<'a>>);
+
+#[derive(Debug)]
+struct TimedLlm<'a> {
+    /// `None` once the call has ended.
+    running: Option<Running>,
     model: ModelName<'a>,
     phase: Phase<'a>,
     usage: Usage,
@@ -114,60 +100,78 @@ pub struct LlmTimer<'a> {
 impl<'a> LlmTimer<'a> {
     /// Notes the tokens that the provider reported.
     pub fn usage(&mut self, usage: Usage) {
-        self.usage = usage;
+        if let Some(call) = &mut self.0 {
+            call.usage = usage;
+        }
     }
 
     /// Notes that the first token is here; later calls change nothing.
     pub fn first_token(&mut self) {
-        if self.ttft_ms.is_none() {
-            self.ttft_ms = self.running.elapsed_ms();
+        if let Some(call) = &mut self.0
+            && call.ttft_ms.is_none()
+        {
+            call.ttft_ms = call.running.as_ref().and_then(Running::elapsed_ms);
         }
     }
 
     /// Notes who serves the call.
     pub fn provider(&mut self, provider: impl Into<ProviderName<'a>>) {
-        self.provider = Some(provider.into());
+        if let Some(call) = &mut self.0 {
+            call.provider = Some(provider.into());
+        }
     }
 
     /// Notes which attempt at the same request this is, from 1.
     pub fn attempt(&mut self, attempt: u32) {
-        self.attempt = Some(attempt);
+        if let Some(call) = &mut self.0 {
+            call.attempt = Some(attempt);
+        }
     }
 
     /// Notes the cost in US dollars that the provider reported.
     pub fn cost_usd(&mut self, cost: Decimal) {
-        self.cost_usd = Some(cost);
+        if let Some(call) = &mut self.0 {
+            call.cost_usd = Some(cost);
+        }
     }
 
     /// Ends the call as successful.
+    #[inline]
     pub fn succeed(mut self) {
-        self.record(|_| Outcome::Success);
+        if let Some(call) = &mut self.0 {
+            call.end(|_| Outcome::Success);
+        }
     }
 
     /// Ends the call as failed.
     pub fn fail(mut self, error: impl Display) {
-        self.record(|_| error_outcome(&error));
+        if let Some(call) = &mut self.0 {
+            call.end(|_| error_outcome(&error));
+        }
     }
+}
 
-    /// Ends the call; its outcome is made after the end is read, as the text of an error may take its time.
-    fn record<'o>(&mut self, outcome: impl FnOnce(&MetricsCollector) -> Outcome<'o>) {
-        if let Some(ended) = self.running.end() {
-            let mut call = LlmCall::new(&self.phase, &self.model, ended.time);
+impl TimedLlm<'_> {
+    fn end<'o>(&mut self, outcome: impl FnOnce(&MetricsCollector) -> Outcome<'o>) {
+        let Some(running) = self.running.take() else {
+            return;
+        };
+        running.end(|collector, time| {
+            let mut call = LlmCall::new(&self.phase, &self.model, time);
             call.usage = self.usage;
             call.ttft_ms = self.ttft_ms;
             call.provider = self.provider.as_ref().map(Into::into);
             call.attempt = self.attempt;
             call.cost_usd = self.cost_usd;
-            call.outcome = outcome(&ended.collector);
-            call.trace = ended.trace;
-            ended.collector.record(call);
-        }
+            call.outcome = outcome(collector);
+            call.into()
+        });
     }
 }
 
-impl Drop for LlmTimer<'_> {
+impl Drop for TimedLlm<'_> {
     fn drop(&mut self) {
-        self.record(|it| dropped_outcome(it, false));
+        self.end(|it| dropped_outcome(it, false));
     }
 }
 
@@ -177,18 +181,23 @@ impl Drop for LlmTimer<'_> {
 /// while a panic unwinds); [`tool_call`](crate::tool_call) reads the outcome from a `Result` instead.
 pub fn start_tool_call<'a>(tool: impl Into<ToolName<'a>>) -> ToolTimer<'a> {
     let tool = tool.into();
-    ToolTimer {
-        running: Running::start(CallKind::Tool, tool.as_str(), ""),
+    let running = Running::start(CallKind::Tool, tool.as_str(), "");
+    ToolTimer(running.map(|running| TimedTool {
+        running: Some(running),
         tool,
         tool_call_id: None,
-    }
+    }))
 }
 
 /// A tool call being timed; made by [`start_tool_call`].
 #[derive(Debug)]
 #[must_use = "dropping a timer records the call as cancelled"]
-pub struct ToolTimer<'a> {
-    running: Running,
+pub struct ToolTimer<'a>(Option<TimedTool<'a>>);
+
+#[derive(Debug)]
+struct TimedTool<'a> {
+    /// `None` once the call has ended.
+    running: Option<Running>,
     tool: ToolName<'a>,
     tool_call_id: Option<Cow<'a, str>>,
 }
@@ -196,33 +205,43 @@ pub struct ToolTimer<'a> {
 impl<'a> ToolTimer<'a> {
     /// Notes the model's id for this call.
     pub fn tool_call_id(&mut self, id: impl Into<Cow<'a, str>>) {
-        self.tool_call_id = Some(id.into());
+        if let Some(call) = &mut self.0 {
+            call.tool_call_id = Some(id.into());
+        }
     }
 
     /// Ends the call as successful.
+    #[inline]
     pub fn succeed(mut self) {
-        self.record(|_| Outcome::Success);
+        if let Some(call) = &mut self.0 {
+            call.end(|_| Outcome::Success);
+        }
     }
 
     /// Ends the call as failed.
     pub fn fail(mut self, error: impl Display) {
-        self.record(|_| error_outcome(&error));
-    }
-
-    /// Ends the call; its outcome is made after the end is read, as the text of an error may take its time.
-    fn record<'o>(&mut self, outcome: impl FnOnce(&MetricsCollector) -> Outcome<'o>) {
-        if let Some(ended) = self.running.end() {
-            let mut call = ToolCall::new(&self.tool, ended.time);
-            call.outcome = outcome(&ended.collector);
-            call.tool_call_id = self.tool_call_id.as_deref().map(Cow::Borrowed);
-            call.trace = ended.trace;
-            ended.collector.record(call);
+        if let Some(call) = &mut self.0 {
+            call.end(|_| error_outcome(&error));
         }
     }
 }
 
-impl Drop for ToolTimer<'_> {
+impl TimedTool<'_> {
+    fn end<'o>(&mut self, outcome: impl FnOnce(&MetricsCollector) -> Outcome<'o>) {
+        let Some(running) = self.running.take() else {
+            return;
+        };
+        running.end(|collector, time| {
+            let mut call = ToolCall::new(&self.tool, time);
+            call.outcome = outcome(collector);
+            call.tool_call_id = self.tool_call_id.as_deref().map(Cow::Borrowed);
+            call.into()
+        });
+    }
+}
+
+impl Drop for TimedTool<'_> {
     fn drop(&mut self) {
-        self.record(|it| dropped_outcome(it, false));
+        self.end(|it| dropped_outcome(it, false));
     }
 }

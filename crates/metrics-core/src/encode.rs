@@ -1,6 +1,6 @@
 //! Writing the canonical line, without a map and without allocating.
 
-use std::io::Write as _;
+use std::fmt::Write as _;
 
 use rust_decimal::Decimal;
 use serde::{Serialize, Serializer, ser::SerializeMap};
@@ -8,16 +8,17 @@ use serde_json::value::RawValue;
 
 use crate::{
     Event, LlmCall, Outcome, ToolCall, TraceFields,
+    ascii::{Cursor, append},
     timestamp::{TEXT_LEN, Timestamp},
 };
 
 impl Event<'_> {
     /// Appends the canonical line to `out`: one JSON object, without the line end.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        match self {
+        append(out, |out| match self {
             Self::LlmCall(call) => encode_llm_call(call, out),
             Self::ToolCall(call) => encode_tool_call(call, out),
-        }
+        });
     }
 
     /// The canonical line as a text, without the line end.
@@ -28,11 +29,10 @@ impl Event<'_> {
     }
 }
 
-fn encode_llm_call(call: &LlmCall<'_>, out: &mut Vec<u8>) {
-    out.reserve(320);
-    out.extend_from_slice(b"{\"event\":\"llm_call\",\"phase\":\"");
+fn encode_llm_call(call: &LlmCall<'_>, out: &mut Cursor<'_>) {
+    out.put(b"{\"event\":\"llm_call\",\"phase\":\"");
     put_text(call.phase.as_str(), out);
-    out.extend_from_slice(b"\",\"model\":\"");
+    out.put(b"\",\"model\":\"");
     put_text(call.model.as_str(), out);
     put_time(&call.time, out);
     let usage = &call.usage;
@@ -44,133 +44,130 @@ fn encode_llm_call(call: &LlmCall<'_>, out: &mut Vec<u8>) {
     put_number(b",\"reasoning_tokens\":", usage.reasoning_tokens, out);
     put_number(b",\"ttft_ms\":", call.ttft_ms, out);
     if let Some(provider) = &call.provider {
-        out.extend_from_slice(b",\"provider\":");
+        out.put(b",\"provider\":");
         put_string(provider.as_str(), out);
     }
     put_number(b",\"attempt\":", call.attempt.map(u64::from), out);
     if !call.outcome.is_success() {
-        out.extend_from_slice(b",\"success\":false");
+        out.put(b",\"success\":false");
         put_error(&call.outcome, out);
     }
     if let Some(cost) = &call.cost_usd {
-        out.extend_from_slice(b",\"cost_usd\":");
+        out.put(b",\"cost_usd\":");
         put_decimal(cost, out);
     }
     put_trace(&call.trace, out);
     put_extra(&call.extra, out);
-    out.push(b'}');
+    out.put(b"}");
 }
 
-fn encode_tool_call(call: &ToolCall<'_>, out: &mut Vec<u8>) {
-    out.reserve(256);
-    out.extend_from_slice(b"{\"event\":\"tool_call\",\"tool\":\"");
+fn encode_tool_call(call: &ToolCall<'_>, out: &mut Cursor<'_>) {
+    out.put(b"{\"event\":\"tool_call\",\"tool\":\"");
     put_text(call.tool.as_str(), out);
     put_time(&call.time, out);
     if call.outcome.is_success() {
-        out.extend_from_slice(b",\"success\":true");
+        out.put(b",\"success\":true");
     } else {
-        out.extend_from_slice(b",\"success\":false");
+        out.put(b",\"success\":false");
         put_error(&call.outcome, out);
     }
     if let Some(id) = &call.tool_call_id {
-        out.extend_from_slice(b",\"tool_call_id\":");
+        out.put(b",\"tool_call_id\":");
         put_string(id, out);
     }
     put_trace(&call.trace, out);
     put_extra(&call.extra, out);
-    out.push(b'}');
+    out.put(b"}");
 }
 
 /// Goes on right behind a text: the closing quote is ours.
-fn put_time(time: &crate::CallTime, out: &mut Vec<u8>) {
+fn put_time(time: &crate::CallTime, out: &mut Cursor<'_>) {
     const FORM: [u8; 96] = *b"\",\"start_ts\":\"0000-00-00T00:00:00.000000Z\",\"end_ts\":\"0000-00-00T00:00:00.000000Z\",\"duration_ms\":";
     const START: usize = 14;
     const END: usize = START + TEXT_LEN + 12;
-    let mut text = FORM;
-    let start = time.start_ts().render();
-    text[START..START + TEXT_LEN].copy_from_slice(&start);
-    text[END..END + TEXT_LEN].copy_from_slice(&time.end_ts().render_near(time.start_ts(), &start));
-    out.extend_from_slice(&text);
-    put_integer(time.duration_ms(), out);
+    out.put_with::<{ FORM.len() }>(|text| {
+        *text = FORM;
+        for (at, stamp) in [(START, time.start_ts()), (END, time.end_ts())] {
+            if let Some(place) = text[at..].first_chunk_mut() {
+                stamp.render(place);
+            }
+        }
+    });
+    out.put_number(time.duration_ms());
 }
 
-fn put_error(outcome: &Outcome<'_>, out: &mut Vec<u8>) {
+fn put_error(outcome: &Outcome<'_>, out: &mut Cursor<'_>) {
     if let Some(error) = outcome.error() {
-        out.extend_from_slice(b",\"error\":");
+        out.put(b",\"error\":");
         put_string(error, out);
     }
 }
 
-fn put_trace(trace: &TraceFields, out: &mut Vec<u8>) {
-    let mut put = |key: &[u8], id: &[u8]| {
-        out.extend_from_slice(key);
-        out.extend_from_slice(id);
-        out.push(b'"');
-    };
+fn put_trace(trace: &TraceFields, out: &mut Cursor<'_>) {
     if let Some(id) = trace.trace_id {
-        put(b",\"trace_id\":\"", &id.render());
+        out.put(b",\"trace_id\":\"");
+        out.put(&id.render());
+        out.put(b"\"");
     }
     if let Some(id) = trace.span_id {
-        put(b",\"span_id\":\"", &id.render());
+        out.put(b",\"span_id\":\"");
+        out.put(&id.render());
+        out.put(b"\"");
     }
     if let Some(id) = trace.parent_span_id {
-        put(b",\"parent_span_id\":\"", &id.render());
+        out.put(b",\"parent_span_id\":\"");
+        out.put(&id.render());
+        out.put(b"\"");
     }
 }
 
-fn put_extra(extra: &crate::ExtraFields, out: &mut Vec<u8>) {
+fn put_extra(extra: &crate::ExtraFields, out: &mut Cursor<'_>) {
     for (key, json) in extra.iter() {
-        out.push(b',');
+        out.put(b",");
         put_string(key, out);
-        out.push(b':');
-        out.extend_from_slice(json.as_bytes());
+        out.put(b":");
+        out.put_bytes(json.as_bytes());
     }
 }
 
-fn put_number(key: &[u8], value: Option<u64>, out: &mut Vec<u8>) {
+#[inline]
+fn put_number<const N: usize>(key: &[u8; N], value: Option<u64>, out: &mut Cursor<'_>) {
     if let Some(value) = value {
-        out.extend_from_slice(key);
-        put_integer(value, out);
+        out.put(key);
+        out.put_number(value);
     }
 }
 
-fn put_integer(value: u64, out: &mut Vec<u8>) {
-    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
-}
-
-fn put_decimal(value: &Decimal, out: &mut Vec<u8>) {
+fn put_decimal(value: &Decimal, out: &mut Cursor<'_>) {
     // Writing to a vector cannot fail.
     let _ = write!(out, "{value}");
 }
 
 /// A JSON string.
-fn put_string(text: &str, out: &mut Vec<u8>) {
-    out.push(b'"');
+fn put_string(text: &str, out: &mut Cursor<'_>) {
+    out.put(b"\"");
     put_text(text, out);
-    out.push(b'"');
+    out.put(b"\"");
 }
 
 /// The inside of a JSON string, with the escapes that `serde_json` chooses.
-fn put_text(text: &str, out: &mut Vec<u8>) {
-    let bytes = text.as_bytes();
-    if bytes.iter().all(|&byte| ESCAPE[usize::from(byte)] == 0) {
-        out.extend_from_slice(bytes);
-    } else {
-        put_escaped(bytes, out);
+fn put_text(text: &str, out: &mut Cursor<'_>) {
+    if !out.put_if_plain(text) {
+        put_escaped(text.as_bytes(), out);
     }
 }
 
 #[cold]
-fn put_escaped(bytes: &[u8], out: &mut Vec<u8>) {
+fn put_escaped(bytes: &[u8], out: &mut Cursor<'_>) {
     for &byte in bytes {
         match ESCAPE[usize::from(byte)] {
-            0 => out.push(byte),
+            0 => out.put(&[byte]),
             b'u' => {
-                out.extend_from_slice(b"\\u00");
-                out.push(b"0123456789abcdef"[usize::from(byte >> 4)]);
-                out.push(b"0123456789abcdef"[usize::from(byte & 15)]);
+                out.put(b"\\u00");
+                out.put(&[b"0123456789abcdef"[usize::from(byte >> 4)]]);
+                out.put(&[b"0123456789abcdef"[usize::from(byte & 15)]]);
             }
-            letter => out.extend_from_slice(&[b'\\', letter]),
+            letter => out.put(&[b'\\', letter]),
         }
     }
 }

@@ -18,6 +18,7 @@
 //! Invariant: this crate does no I/O of its own and knows no async runtime. The keys of the format are written down
 //! here and nowhere else.
 
+mod ascii;
 mod clock;
 mod decode;
 mod duration_text;

@@ -1,10 +1,13 @@
 //! Points in time as all three tiers write them.
 
-use std::{fmt, str::FromStr};
+use std::{cell::Cell, fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::printable::printable;
+use crate::{
+    ascii::{four_digits, two_digits},
+    printable::printable,
+};
 
 const MICROS_PER_SECOND: i64 = 1_000_000;
 const SECONDS_PER_DAY: i64 = 86_400;
@@ -52,51 +55,49 @@ impl Timestamp {
         Self::from_unix_micros(self.0.saturating_add(micros))
     }
 
-    /// The canonical text.
-    pub(crate) fn render(self) -> [u8; TEXT_LEN] {
-        let mut text = *b"0000-00-00T00:00:00.000000Z";
-        let (year, month, day) = civil_from_days(self.0.div_euclid(MICROS_PER_DAY));
-        put2(&mut text, 0, year / 100);
-        put2(&mut text, 2, year % 100);
-        put2(&mut text, 5, month);
-        put2(&mut text, 8, day);
-        self.render_time(&mut text);
-        text
+    /// Writes the canonical text to `text`.
+    #[inline]
+    pub(crate) fn render(self, text: &mut [u8; TEXT_LEN]) {
+        let of_day = self.0.rem_euclid(MICROS_PER_DAY).unsigned_abs();
+        let (seconds, micros) = (of_day / 1_000_000, of_day % 1_000_000);
+        let (minutes, second) = (seconds / 60, seconds % 60);
+        // Word by word, each put together in a register: `yyyy-mm-`, `ddThh:mm`, `:ss.mmmm`, `mmZ`.
+        let (year_and_month, day) = date_words(self.0.div_euclid(MICROS_PER_DAY));
+        let day_to_minute = day
+            | two_digits(minutes / 60) << 24
+            | two_digits(minutes % 60) << 48
+            | u64::from_le_bytes(*b"\0\0T\0\0:\0\0");
+        let second_to_fraction = two_digits(second) << 8
+            | four_digits(micros / 100) << 32
+            | u64::from_le_bytes(*b":\0\0.\0\0\0\0");
+        let [tens, ones, ..] = two_digits(micros % 100).to_le_bytes();
+        text[..8].copy_from_slice(&year_and_month.to_le_bytes());
+        text[8..16].copy_from_slice(&day_to_minute.to_le_bytes());
+        text[16..24].copy_from_slice(&second_to_fraction.to_le_bytes());
+        text[24..].copy_from_slice(&[tens, ones, b'Z']);
     }
+}
 
-    /// The canonical text, taking the date from `earlier` where both lie on one day.
-    pub(crate) fn render_near(self, earlier: Self, text: &[u8; TEXT_LEN]) -> [u8; TEXT_LEN] {
-        if self.0.div_euclid(MICROS_PER_DAY) != earlier.0.div_euclid(MICROS_PER_DAY) {
-            return self.render();
-        }
-        let mut text = *text;
-        self.render_time(&mut text);
-        text
+/// `yyyy-mm-` and `dd`. Most events fall on the same day as the one before.
+#[inline]
+fn date_words(days: i64) -> (u64, u64) {
+    thread_local!(static LAST: Cell<(i64, (u64, u64))> = const { Cell::new((i64::MIN, (0, 0))) });
+    let (last_days, mut words) = LAST.get();
+    if days != last_days {
+        let (year, month, day) = civil_from_days(days);
+        let [year, month, day] = [year, month, day].map(u64::from);
+        let hyphens = u64::from_le_bytes(*b"\0\0\0\0-\0\0-");
+        let year_and_month = four_digits(year) | two_digits(month) << 40 | hyphens;
+        words = (year_and_month, two_digits(day));
+        LAST.set((days, words));
     }
-
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "the rest of a division by a day is small and not negative"
-    )]
-    fn render_time(self, text: &mut [u8; TEXT_LEN]) {
-        let micros = self.0.rem_euclid(MICROS_PER_DAY);
-        let (seconds, micros) = (
-            (micros / MICROS_PER_SECOND) as u32,
-            (micros % MICROS_PER_SECOND) as u32,
-        );
-        put2(text, DATE_LEN, seconds / 3600);
-        put2(text, DATE_LEN + 3, seconds / 60 % 60);
-        put2(text, DATE_LEN + 6, seconds % 60);
-        put2(text, DATE_LEN + 9, micros / 10_000);
-        put2(text, DATE_LEN + 11, micros / 100 % 100);
-        put2(text, DATE_LEN + 13, micros % 100);
-    }
+    words
 }
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = self.render();
+        let mut text = [0; TEXT_LEN];
+        self.render(&mut text);
         f.pad(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
     }
 }
@@ -253,16 +254,6 @@ fn digits(text: &[u8]) -> Option<i64> {
             .is_ascii_digit()
             .then(|| sum * 10 + i64::from(digit - b'0'))
     })
-}
-
-fn put2(text: &mut [u8; TEXT_LEN], at: usize, value: u32) {
-    const PAIRS: &[u8; 200] = b"0001020304050607080910111213141516171819\
-        2021222324252627282930313233343536373839\
-        4041424344454647484950515253545556575859\
-        6061626364656667686970717273747576777879\
-        8081828384858687888990919293949596979899";
-    let pair = (value % 100) as usize * 2;
-    text[at..at + 2].copy_from_slice(&PAIRS[pair..pair + 2]);
 }
 
 fn days_in_month(year: i64, month: i64) -> i64 {

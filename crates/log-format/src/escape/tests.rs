@@ -3,15 +3,15 @@
 use super::*;
 
 fn value(text: &str) -> String {
-    let mut out = Vec::new();
+    let mut out = Buffer::new();
     push_value(&mut out, false, text);
-    String::from_utf8(out).unwrap()
+    String::from_utf8(out.as_bytes().to_vec()).unwrap()
 }
 
 fn key(text: &str) -> String {
-    let mut out = Vec::new();
+    let mut out = Buffer::new();
     push_key(&mut out, text);
-    String::from_utf8(out).unwrap()
+    String::from_utf8(out.as_bytes().to_vec()).unwrap()
 }
 
 #[test]
@@ -43,9 +43,9 @@ fn a_value_with_a_special_character_is_quoted() {
 
 #[test]
 fn a_space_in_a_spaceless_value_is_hidden_from_grep() {
-    let mut out = Vec::new();
+    let mut out = Buffer::new();
     push_value(&mut out, is_spaceless_key(b"model"), "my model");
-    assert_eq!(out, br#""my\x20model""#);
+    assert_eq!(out.as_bytes(), br#""my\x20model""#);
 }
 
 #[test]
@@ -58,7 +58,7 @@ fn a_key_holds_only_key_characters() {
 
 #[test]
 fn a_message_keeps_spaces_and_quotes_but_no_equals_sign() {
-    let mut out = Vec::new();
+    let mut out = Buffer::new();
     push_message(&mut out, "say \"hi\" duration_ms=1 \\ \u{1b}[0m");
-    assert_eq!(out, br#"say "hi" duration_ms\x3d1 \\ \u{1b}[0m"#);
+    assert_eq!(out.as_bytes(), br#"say "hi" duration_ms\x3d1 \\ \u{1b}[0m"#);
 }

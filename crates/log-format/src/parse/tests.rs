@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::buffer::Buffer;
 use crate::escape::{push_key, push_message, push_value};
 use crate::testing::{hostile_strings, line, stampless};
 
@@ -179,20 +180,21 @@ fn a_whole_line_inside_a_value_stays_a_value() {
 
 /// A line by the same functions that the formatter uses, with keys and a target of any text.
 fn compose(text: &str, fields: &[(String, String)]) -> String {
-    let mut res = b"2025-12-15 03:19:33 INFO".to_vec();
+    let mut res = Buffer::new();
+    res.put(b"2025-12-15 03:19:33 INFO");
     if !text.is_empty() {
-        res.push(b' ');
+        res.put(b" ");
         push_message(&mut res, text);
     }
     for (key, value) in fields {
-        res.push(b' ');
+        res.put(b" ");
         let start = res.len();
         push_key(&mut res, key);
-        let spaceless = crate::escape::is_spaceless_key(&res[start..]);
-        res.push(b'=');
+        let spaceless = crate::escape::is_spaceless_key(res.since(start));
+        res.put(b"=");
         push_value(&mut res, spaceless, value);
     }
-    String::from_utf8(res).unwrap()
+    String::from_utf8(res.as_bytes().to_vec()).unwrap()
 }
 
 /// Any text, often of the characters that matter here.

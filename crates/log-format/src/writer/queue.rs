@@ -1,12 +1,19 @@
 //! The bounded queue between events and the log thread.
 //!
 //! Lines lie end to end in one buffer, which the thread takes whole. The lock is held for a copy or a
-//! swap, never for I/O.
+//! swap, never for I/O. Waking a thread costs more than writing a line down, so a thread that has just
+//! worked naps before it sleeps, and a burst of lines wakes nobody.
 
 use std::mem;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+/// How long the thread rests after a batch before it looks for lines by itself.
+const NAP: Duration = Duration::from_micros(250);
+
+/// Bytes that end a nap early, so that buffers stay small.
+const NAP_BYTES: usize = 128 * 1024;
 
 /// How often an idle thread tries to say what was dropped.
 const RETRY: Duration = Duration::from_secs(1);
@@ -37,8 +44,19 @@ struct State {
     refused: u64,
     flush_asked: u64,
     flush_done: u64,
-    sleeping: bool,
+    thread: Thread,
     closed: bool,
+}
+
+/// What the log thread does.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Thread {
+    #[default]
+    Works,
+    /// Looks for lines soon, without being told.
+    Naps,
+    /// Looks for lines when it is told.
+    Sleeps,
 }
 
 /// What the thread has to do beside the lines.
@@ -79,7 +97,9 @@ impl Queue {
             state.refused += 1;
             self.count_dropped();
         }
-        self.wake(state);
+        if state.thread == Thread::Sleeps || state.lines.len() > NAP_BYTES {
+            self.wake(state);
+        }
     }
 
     /// Waits until the thread has finished all that was pushed before; false at the deadline.
@@ -130,23 +150,19 @@ impl Queue {
             *batch = Self::new_buffer();
         }
         let mut state = self.lock();
+        if state.is_idle() {
+            state.thread = Thread::Naps;
+            state = self.rest(state, Some(NAP));
+        }
         while state.is_idle() {
-            state.sleeping = true;
-            if unsaid {
-                let waited = self.work.wait_timeout(state, RETRY);
-                let (woken, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
-                state = woken;
-                if timeout.timed_out() {
-                    break;
-                }
-            } else {
-                state = self
-                    .work
-                    .wait(state)
-                    .unwrap_or_else(PoisonError::into_inner);
+            state.thread = Thread::Sleeps;
+            let asleep_since = unsaid.then(Instant::now);
+            state = self.rest(state, unsaid.then_some(RETRY));
+            if asleep_since.is_some_and(|it| it.elapsed() >= RETRY) {
+                break;
             }
         }
-        state.sleeping = false;
+        state.thread = Thread::Works;
         mem::swap(batch, &mut state.lines);
         state.in_flight = batch.len();
         Work {
@@ -167,11 +183,29 @@ impl Queue {
         }
     }
 
-    /// Wakes the thread if it sleeps, after the lock is free: it would else run into it.
+    /// Waits to be woken, at most for `limit`.
+    fn rest<'a>(
+        &'a self,
+        state: MutexGuard<'a, State>,
+        limit: Option<Duration>,
+    ) -> MutexGuard<'a, State> {
+        match limit {
+            None => self
+                .work
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner),
+            Some(limit) => {
+                let waited = self.work.wait_timeout(state, limit);
+                waited.unwrap_or_else(PoisonError::into_inner).0
+            }
+        }
+    }
+
+    /// Wakes the thread if it rests, after the lock is free: it would else run into it.
     fn wake(&self, mut state: MutexGuard<'_, State>) {
-        let sleeping = mem::take(&mut state.sleeping);
+        let thread = mem::take(&mut state.thread);
         drop(state);
-        if sleeping {
+        if thread != Thread::Works {
             self.work.notify_one();
         }
     }
