@@ -40,6 +40,16 @@ pub(crate) enum Refusal {
     Io(io::Error),
 }
 
+/// A name in a directory.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) name: String,
+    /// Whether it is a directory itself, and no link to one.
+    pub(crate) is_dir: bool,
+    #[cfg_attr(not(feature = "index"), expect(dead_code, reason = "the index asks"))]
+    pub(crate) inode: u64,
+}
+
 /// A directory held open by its descriptor.
 #[derive(Debug)]
 pub(crate) struct Dir {
@@ -96,9 +106,19 @@ impl Dir {
         Err(Refusal::NotConfined("is replaced all the time"))
     }
 
-    /// The names in this directory, with whether each is a directory itself; names that are not UTF-8 are left out.
-    pub(crate) fn names(&self) -> io::Result<Vec<(String, bool)>> {
-        let mut names = Vec::new();
+    /// What was seen of it when it was opened.
+    pub(crate) fn stat(&self) -> &Stat {
+        &self.stat
+    }
+
+    /// Looks at `path`, relative to this directory, without opening it. Links in it are followed, but for the last name.
+    pub(crate) fn look_at(&self, path: &str) -> io::Result<Stat> {
+        Ok(statat(&self.fd, path, AtFlags::SYMLINK_NOFOLLOW)?)
+    }
+
+    /// What is in this directory; names that are not UTF-8 are left out.
+    pub(crate) fn entries(&self) -> io::Result<Vec<Entry>> {
+        let mut entries = Vec::new();
         for entry in rustix::fs::Dir::read_from(&self.fd)? {
             let entry = entry?;
             if let Ok(name) = entry.file_name().to_str()
@@ -111,10 +131,14 @@ impl Dir {
                     }
                     known => Ok(known),
                 };
-                names.push((name.to_owned(), file_type == Ok(FileType::Directory)));
+                entries.push(Entry {
+                    name: name.to_owned(),
+                    is_dir: file_type == Ok(FileType::Directory),
+                    inode: entry.ino(),
+                });
             }
         }
-        Ok(names)
+        Ok(entries)
     }
 
     fn from_fd(fd: OwnedFd) -> Result<Self, Refusal> {

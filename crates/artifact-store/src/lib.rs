@@ -23,11 +23,13 @@
 //! ```
 //!
 //! Features: `tokio` adds `ArtifactStore::unblock`, which calls the blocking methods from async code. `flush` of a sink
-//! can be awaited or waited for without it.
+//! can be awaited or waited for without it. `index` lets `list` keep a cache in SQLite, for stores with many workers.
 
 mod confined;
 mod data_dir;
 mod error;
+#[cfg(feature = "index")]
+mod index;
 mod list;
 mod metadata;
 mod reader;

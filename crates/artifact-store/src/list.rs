@@ -1,10 +1,8 @@
 //! Listing workers, newest first.
 
-use std::cmp::Reverse;
+use metrics_core::{Timestamp, WorkerId};
 
-use metrics_core::Timestamp;
-
-use crate::{ArtifactStore, Metadata, Status, StoreError, worker_id};
+use crate::{ArtifactStore, Metadata, Status, StoreError, confined::Entry, worker_id};
 
 /// Which workers to list.
 #[derive(Debug, Clone, Default)]
@@ -34,6 +32,18 @@ impl ArtifactStore {
     /// # Errors
     /// Only if the data directory itself cannot be read.
     pub fn list(&self, filter: &WorkerFilter) -> Result<WorkerList, StoreError> {
+        #[cfg(feature = "index")]
+        if let Some(list) = self.index().list(self, filter) {
+            return Ok(list);
+        }
+        let list = self.walk(filter);
+        #[cfg(feature = "index")]
+        self.index().fill();
+        list
+    }
+
+    /// The list as the directories have it.
+    pub(crate) fn walk(&self, filter: &WorkerFilter) -> Result<WorkerList, StoreError> {
         let limit = filter.limit.unwrap_or(usize::MAX);
         let mut list = WorkerList::default();
         let mut n_timed = 0;
@@ -49,7 +59,7 @@ impl ArtifactStore {
             list.workers.extend(found.workers);
             list.problems.extend(found.problems);
         }
-        list.workers.sort_by_key(|it| Reverse(it.created_at));
+        newest_first(&mut list.workers);
         list.workers.truncate(limit);
         Ok(list)
     }
@@ -60,14 +70,14 @@ impl ArtifactStore {
         since: Option<Timestamp>,
     ) -> Result<Vec<Second>, StoreError> {
         let since = since.map(worker_id::stamp);
-        let names = self
+        let entries = self
             .dir()?
-            .names()
+            .entries()
             .map_err(StoreError::io("list", self.data_dir()))?;
-        let mut names: Vec<_> = names
+        let mut names: Vec<_> = entries
             .into_iter()
-            .filter(|(name, is_dir)| *is_dir && !name.starts_with('.'))
-            .map(|(name, _)| (!worker_id::has_stamp(&name), name))
+            .filter(is_worker)
+            .map(|it| (!worker_id::has_stamp(&it.name), it.name))
             .filter(|(untimed, name)| {
                 *untimed || since.as_ref().is_none_or(|it| name[..19] >= it[..])
             })
@@ -88,16 +98,44 @@ impl ArtifactStore {
     pub(crate) fn read_second(&self, second: &Second, filter: &WorkerFilter) -> WorkerList {
         let mut list = WorkerList::default();
         for name in &second.names {
-            let worker = self.worker(&name.as_str().into());
-            match worker.and_then(|it| it.metadata()) {
-                Ok(metadata) if filter.matches(&metadata) => list.workers.push(metadata),
-                Ok(_) => {}
-                Err(problem) => list.problems.push(problem),
+            match self.metadata_if_there(&name.as_str().into()) {
+                Some(Ok(metadata)) if filter.matches(&metadata) => list.workers.push(metadata),
+                Some(Err(problem)) => list.problems.push(problem),
+                Some(Ok(_)) | None => {}
             }
         }
-        list.workers.sort_by_key(|it| Reverse(it.created_at));
+        newest_first(&mut list.workers);
         list
     }
+
+    /// What the worker's metadata says; `None` if its directory is gone, as one that was pruned since its name was read.
+    pub(crate) fn metadata_if_there(
+        &self,
+        worker_id: &WorkerId,
+    ) -> Option<Result<Metadata, StoreError>> {
+        let is_gone = |it: &StoreError| matches!(it, StoreError::WorkerNotFound { .. });
+        let metadata = self.worker(worker_id).and_then(|it| it.metadata());
+        if let Err(problem) = &metadata
+            // A file that is missing may be so because its directory is being removed.
+            && (is_gone(problem) || self.worker(worker_id).is_err_and(|it| is_gone(&it)))
+        {
+            return None;
+        }
+        Some(metadata)
+    }
+}
+
+/// Whether an entry of the data directory is a worker's directory, or something in the place of one.
+pub(crate) fn is_worker(entry: &Entry) -> bool {
+    entry.is_dir && !entry.name.starts_with('.')
+}
+
+/// Puts workers in the order of a list.
+pub(crate) fn newest_first(workers: &mut [Metadata]) {
+    workers.sort_by(|one, other| {
+        let by_time = other.created_at.cmp(&one.created_at);
+        by_time.then_with(|| other.worker_id.as_str().cmp(one.worker_id.as_str()))
+    });
 }
 
 /// Worker directories whose names tell the same second.
@@ -109,7 +147,7 @@ pub(crate) struct Second {
 }
 
 impl WorkerFilter {
-    fn matches(&self, metadata: &Metadata) -> bool {
+    pub(crate) fn matches(&self, metadata: &Metadata) -> bool {
         self.status.is_none_or(|it| it == metadata.status)
             && self.since.is_none_or(|it| metadata.created_at >= it)
             && self.owner.as_ref().is_none_or(|it| *it == metadata.owner)

@@ -11,7 +11,7 @@ use metrics_core::{EventReader, WorkerId};
 
 use crate::{
     StoreError,
-    confined::{Dir, Refusal},
+    confined::{Dir, Entry, Refusal},
     metadata::Metadata,
     whole_file::UNFINISHED,
     worker::file_names,
@@ -163,12 +163,12 @@ impl WorkerReader {
     pub fn files(&self) -> Result<Vec<String>, StoreError> {
         let error = || StoreError::io("list", &self.path);
         let mut files = Vec::new();
-        for (name, is_dir) in self.dir.names().map_err(error())? {
+        for Entry { name, is_dir, .. } in self.dir.entries().map_err(error())? {
             if !is_dir {
                 files.push(name);
             } else if let Ok(subdir) = self.dir.subdir(&name) {
-                let below = subdir.names().map_err(error())?;
-                files.extend(below.into_iter().map(|(it, _)| format!("{name}/{it}")));
+                let below = subdir.entries().map_err(error())?;
+                files.extend(below.into_iter().map(|it| format!("{name}/{}", it.name)));
             }
         }
         files.retain(|it| !it.ends_with(UNFINISHED));

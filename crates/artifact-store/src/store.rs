@@ -35,6 +35,8 @@ struct Inner {
     run: Arc<Run>,
     writer: Arc<Writer>,
     numbers: Mutex<Numbers>,
+    #[cfg(feature = "index")]
+    index: crate::index::Index,
 }
 
 /// The next free number of each id of the current second. A hint: without it many workers with one task would each try
@@ -121,6 +123,8 @@ impl ArtifactStore {
             .map_err(StoreError::io("start the writer thread for", &data_dir))?;
         Ok(Self(Arc::new(Inner {
             run: Arc::new(Run::begin(&data_dir)?),
+            #[cfg(feature = "index")]
+            index: crate::index::Index::new(data_dir.clone()),
             data_dir,
             clock,
             writer,
@@ -232,6 +236,11 @@ impl ArtifactStore {
                 io::Error::other(error),
             ))
         })
+    }
+
+    #[cfg(feature = "index")]
+    pub(crate) fn index(&self) -> &crate::index::Index {
+        &self.0.index
     }
 
     pub(crate) fn dir(&self) -> Result<Dir, StoreError> {

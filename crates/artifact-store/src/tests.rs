@@ -2,6 +2,8 @@
 
 mod confined;
 mod data_dir;
+#[cfg(feature = "index")]
+mod index;
 mod list;
 mod metadata;
 mod modes;
