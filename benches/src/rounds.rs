@@ -1,6 +1,9 @@
 //! Measuring: interleaved rounds of all variants, the best of each, as a ratio to a peer in the same run.
 
-use std::{hint::black_box, time::Instant};
+use std::{
+    hint::black_box,
+    time::{Duration, Instant},
+};
 
 use crate::allocations;
 
@@ -11,14 +14,45 @@ const ROUNDS: usize = 15;
 pub(crate) struct Variant<'a> {
     name: &'a str,
     batch: usize,
-    body: Box<dyn FnMut() + 'a>,
+    /// Runs a round and gives its time.
+    body: Box<dyn FnMut(usize) -> Duration + 'a>,
     best_ns: f64,
     allocations: f64,
 }
 
 impl<'a> Variant<'a> {
     /// A variant whose `body` is called `batch` times a round.
-    pub(crate) fn new(name: &'a str, batch: usize, body: impl FnMut() + 'a) -> Self {
+    pub(crate) fn new(name: &'a str, batch: usize, mut body: impl FnMut() + 'a) -> Self {
+        Self::timed(name, batch, move |batch| {
+            let started = Instant::now();
+            for _ in 0..batch {
+                black_box(&mut body)();
+            }
+            started.elapsed()
+        })
+    }
+
+    /// A variant whose `body` is called `batch` times a round, each time with something new; making that and dropping it
+    /// is not measured.
+    pub(crate) fn prepared<T>(
+        name: &'a str,
+        batch: usize,
+        mut prepare: impl FnMut() -> T + 'a,
+        mut body: impl FnMut(&mut T) + 'a,
+    ) -> Self {
+        Self::timed(name, batch, move |batch| {
+            let mut time = Duration::ZERO;
+            for _ in 0..batch {
+                let mut prepared = prepare();
+                let started = Instant::now();
+                black_box(&mut body)(&mut prepared);
+                time += started.elapsed();
+            }
+            time
+        })
+    }
+
+    fn timed(name: &'a str, batch: usize, body: impl FnMut(usize) -> Duration + 'a) -> Self {
         Self {
             name,
             batch,
@@ -34,11 +68,7 @@ impl<'a> Variant<'a> {
     )]
     fn round(&mut self) {
         let allocations = allocations::on_this_thread();
-        let started = Instant::now();
-        for _ in 0..self.batch {
-            black_box(&mut self.body)();
-        }
-        let ns = started.elapsed().as_secs_f64() * 1e9 / self.batch as f64;
+        let ns = (self.body)(self.batch).as_secs_f64() * 1e9 / self.batch as f64;
         let allocations = allocations::on_this_thread() - allocations;
         self.best_ns = self.best_ns.min(ns);
         self.allocations = self.allocations.min(allocations as f64 / self.batch as f64);

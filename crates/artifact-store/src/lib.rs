@@ -32,6 +32,7 @@ mod error;
 mod index;
 mod list;
 mod metadata;
+mod prune;
 mod reader;
 mod run;
 mod search;
@@ -54,6 +55,7 @@ pub use crate::{
     error::StoreError,
     list::{WorkerFilter, WorkerList},
     metadata::{DEFAULT_OWNER, METADATA_FORMAT, Metadata, Status, StatusError},
+    prune::{PruneOptions, Pruned, PrunedWorker},
     reader::{FilePart, MAX_READ_BYTES, WorkerReader},
     search::{Match, SearchOptions, SearchResult},
     store::{ArtifactStore, NewWorker, StoreOptions},

@@ -8,6 +8,7 @@ mod list;
 mod metadata;
 mod modes;
 mod mounts;
+mod prune;
 mod races;
 mod read_file;
 mod run;
