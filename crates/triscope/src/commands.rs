@@ -2,6 +2,7 @@
 
 mod demo;
 mod demo_server;
+mod prune;
 mod read;
 mod run;
 
@@ -39,6 +40,7 @@ pub(crate) async fn run(cli: Cli) -> Exit {
         Command::File(arguments) => read::file(&app, arguments).await,
         Command::Grep(arguments) => read::grep(&app, arguments).await,
         Command::Meta(arguments) => read::meta(&app, arguments).await,
+        Command::Prune(arguments) => prune::prune(&app, arguments).await,
     };
     let exit = exit.unwrap_or_else(|failure| failed(&failure));
     app.flush_log();

@@ -3,7 +3,9 @@
 use super::Place;
 use crate::support::{finish, triscope};
 
-const COMMANDS: [&str; 7] = ["demo", "run", "workers", "result", "file", "grep", "meta"];
+const COMMANDS: [&str; 8] = [
+    "demo", "run", "workers", "result", "file", "grep", "meta", "prune",
+];
 
 #[test]
 fn help_and_version_are_answers() {
@@ -56,6 +58,11 @@ fn a_command_line_that_is_none_is_bad_usage_and_touches_nothing() {
         &["file"],
         &["grep"],
         &["workers", "--limit", "many"],
+        &["prune"],
+        &["prune", "--dry-run", "--owner", "local"],
+        &["prune", "--older-than", "30"],
+        &["prune", "--keep", "-1"],
+        &["prune", "--max-bytes", "much"],
         &["--log-file"],
     ] {
         let finished = place.run(arguments).expect(2);
