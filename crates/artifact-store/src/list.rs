@@ -1,5 +1,7 @@
 //! Listing workers, newest first.
 
+use std::{iter::Peekable, vec::IntoIter};
+
 use metrics_core::{Timestamp, WorkerId};
 
 use crate::{ArtifactStore, Metadata, Status, StoreError, confined::Entry, worker_id};
@@ -68,7 +70,7 @@ impl ArtifactStore {
     pub(crate) fn seconds_newest_first(
         &self,
         since: Option<Timestamp>,
-    ) -> Result<Vec<Second>, StoreError> {
+    ) -> Result<Seconds, StoreError> {
         let since = since.map(worker_id::stamp);
         let entries = self
             .dir()?
@@ -83,15 +85,7 @@ impl ArtifactStore {
             })
             .collect();
         names.sort_unstable_by(|one, other| other.cmp(one));
-        let together = names.chunk_by(|(untimed, name), (other_untimed, other)| {
-            untimed == other_untimed && (*untimed || name[..19] == other[..19])
-        });
-        Ok(together
-            .map(|names| Second {
-                is_timed: !names[0].0,
-                names: names.iter().map(|(_, name)| name.clone()).collect(),
-            })
-            .collect())
+        Ok(Seconds(names.into_iter().peekable()))
     }
 
     /// The workers of one second that fit `filter`, newest first. Ids tell seconds, so all must be read to know.
@@ -136,6 +130,28 @@ pub(crate) fn newest_first(workers: &mut [Metadata]) {
         let by_time = other.created_at.cmp(&one.created_at);
         by_time.then_with(|| other.worker_id.as_str().cmp(one.worker_id.as_str()))
     });
+}
+
+/// The names of a store, put together as they are asked for: mostly only a few of many are.
+#[derive(Debug)]
+pub(crate) struct Seconds(Peekable<IntoIter<(bool, String)>>);
+
+impl Iterator for Seconds {
+    type Item = Second;
+
+    fn next(&mut self) -> Option<Second> {
+        let (is_untimed, first) = self.0.next()?;
+        let mut names = vec![first];
+        while let Some((_, name)) = self.0.next_if(|(other_untimed, other)| {
+            is_untimed == *other_untimed && (is_untimed || names[0][..19] == other[..19])
+        }) {
+            names.push(name);
+        }
+        Some(Second {
+            is_timed: !is_untimed,
+            names,
+        })
+    }
 }
 
 /// Worker directories whose names tell the same second.

@@ -31,29 +31,18 @@ const BESIDE: [&str; 3] = [
 /// Counted up with every change of [`SCHEMA`] or of what its columns mean.
 const FORMAT: i64 = 1;
 
+// `names` is the stamp of the data directory that the names were read from; `dir` is the inode of a worker's directory,
+// `second` what its name tells, `created_at` in microseconds, `stamp` that of the metadata.json that `json` was read from.
 // A worker that is not settled has no status, and comes first in its second, as its time is not known.
+// SQLite reads this each time the file is opened, so there is nothing in it that need not be.
 const SCHEMA: &str = "
-CREATE TABLE state (
-    format  INTEGER NOT NULL,
-    boot    TEXT,
-    seal    INTEGER NOT NULL,
-    names   BLOB,             -- the stamp of the data directory that the names were read from
-    is_full INTEGER NOT NULL
-) STRICT;
+CREATE TABLE state (format INTEGER, boot TEXT, seal INTEGER, names BLOB, is_full INTEGER);
 CREATE TABLE worker (
-    id         TEXT NOT NULL,
-    dir        INTEGER NOT NULL, -- its directory's inode
-    second     TEXT NOT NULL,    -- as its name tells, or one that is later than all
-    created_at INTEGER NOT NULL, -- microseconds
-    status     TEXT,
-    owner      TEXT,
-    stamp      BLOB,             -- of the metadata.json that was read
-    json       TEXT
-) STRICT;
-CREATE UNIQUE INDEX worker_by_id ON worker (id);
-CREATE INDEX worker_by_time ON worker (second, created_at, id);
-CREATE INDEX worker_by_status ON worker (status, second, created_at, id);
-CREATE INDEX worker_by_owner ON worker (owner, second, created_at, id) WHERE owner IS NOT NULL;
+id TEXT UNIQUE, dir INTEGER, second TEXT, created_at INTEGER, status TEXT, owner TEXT, stamp BLOB, json TEXT
+);
+CREATE INDEX by_time ON worker (second, created_at, id);
+CREATE INDEX by_status ON worker (status, second, created_at, id);
+CREATE INDEX by_owner ON worker (owner, second, created_at, id);
 ";
 
 /// The index cannot be used now. Nobody is told why, as the directories know the answer, too.

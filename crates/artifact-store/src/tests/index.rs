@@ -112,7 +112,8 @@ fn what_the_index_says_is_not_read_again() {
     it.fill();
     let connection = Connection::open(it.index_path()).unwrap();
     let seal = fs::metadata(it.index_path()).unwrap().modified().unwrap();
-    let sql = r#"UPDATE worker SET json = replace(json, ': "task"', ': "from the index"')"#;
+    let sql =
+        r#"UPDATE worker SET json = replace(json, '"task":"task"', '"task":"from the index"')"#;
     assert_eq!(connection.execute(sql, []).unwrap(), 1);
     let file = fs::File::options().write(true).open(it.index_path());
     file.unwrap().set_modified(seal).unwrap();
