@@ -5,6 +5,7 @@ mod allocations;
 mod choice;
 mod codec;
 mod line;
+mod list;
 mod peer;
 mod record;
 mod rounds;
@@ -13,10 +14,11 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let asked: Vec<String> = std::env::args().skip(1).collect();
-    let all: [(&str, fn()); 3] = [
+    let all: [(&str, fn()); 4] = [
         ("codec", codec::run),
         ("line", line::run),
         ("record", record::run),
+        ("list", list::run),
     ];
     if let Some(code) = choice::answer(&asked, &all.map(|(name, _)| name)) {
         return code;

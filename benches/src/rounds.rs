@@ -1,6 +1,9 @@
 //! Measuring: interleaved rounds of all variants, the best of each, as a ratio to a peer in the same run.
 
-use std::{hint::black_box, time::Instant};
+use std::{
+    hint::black_box,
+    time::{Duration, Instant},
+};
 
 use crate::allocations;
 
@@ -11,7 +14,8 @@ const ROUNDS: usize = 60;
 pub(crate) struct Variant<'a> {
     name: &'a str,
     events: usize,
-    round: Box<dyn FnMut() + 'a>,
+    /// Runs a round and gives its time.
+    round: Box<dyn FnMut() -> Duration + 'a>,
     settle: Box<dyn FnMut() + 'a>,
     best_ns: f64,
     allocations: f64,
@@ -28,7 +32,35 @@ impl<'a> Variant<'a> {
     }
 
     /// A variant whose `round` does its `events` itself.
-    pub(crate) fn whole_round(name: &'a str, events: usize, round: impl FnMut() + 'a) -> Self {
+    pub(crate) fn whole_round(name: &'a str, events: usize, mut round: impl FnMut() + 'a) -> Self {
+        Self::timed(name, events, move || {
+            let started = Instant::now();
+            round();
+            started.elapsed()
+        })
+    }
+
+    /// A variant whose `body` is called `events` times a round, each time with something new; making that and dropping it
+    /// is not measured.
+    pub(crate) fn prepared<T>(
+        name: &'a str,
+        events: usize,
+        mut prepare: impl FnMut() -> T + 'a,
+        mut body: impl FnMut(&mut T) + 'a,
+    ) -> Self {
+        Self::timed(name, events, move || {
+            let mut time = Duration::ZERO;
+            for _ in 0..events {
+                let mut prepared = prepare();
+                let started = Instant::now();
+                black_box(&mut body)(&mut prepared);
+                time += started.elapsed();
+            }
+            time
+        })
+    }
+
+    fn timed(name: &'a str, events: usize, round: impl FnMut() -> Duration + 'a) -> Self {
         Self {
             name,
             events,
@@ -52,9 +84,7 @@ impl<'a> Variant<'a> {
     fn run(&mut self) {
         let events = self.events as f64;
         let allocations = allocations::so_far();
-        let started = Instant::now();
-        (self.round)();
-        let ns = started.elapsed().as_secs_f64() * 1e9 / events;
+        let ns = (self.round)().as_secs_f64() * 1e9 / events;
         (self.settle)();
         let allocations = allocations::so_far() - allocations;
         self.best_ns = self.best_ns.min(ns);

@@ -12,6 +12,7 @@ mod log;
 mod pipes;
 mod place;
 mod processes;
+mod prune;
 mod read;
 mod run;
 mod signals;

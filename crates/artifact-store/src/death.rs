@@ -253,7 +253,7 @@ impl Traces {
             reached(Step::Recorded)?;
         }
         // Its calls are events now, so nothing is lost if this is as far as it goes.
-        let names = dir.names()?.into_iter().map(|(name, _)| name);
+        let names = dir.entries()?.into_iter().map(|it| it.name);
         for name in names.filter(|it| it == file_names::ACTIVITY || it.ends_with(UNFINISHED)) {
             // What cannot be removed, as a directory, is in nobody's way.
             let _ = dir.remove(&name);

@@ -9,12 +9,12 @@ impl ArtifactStore {
     /// [`StoreError::Io`].
     pub fn unfinished_files(&self) -> Result<Vec<String>, StoreError> {
         let path = self.own_dir();
-        let mut names = match Dir::open(&path).map(|it| it.names()) {
-            Ok(names) => names.map_err(StoreError::io("list", path))?,
+        let mut entries = match Dir::open(&path).map(|it| it.entries()) {
+            Ok(entries) => entries.map_err(StoreError::io("list", path))?,
             Err(_) => Vec::new(), // Nothing of ours is there.
         };
-        names.retain(|(name, is_dir)| !is_dir && name.ends_with(UNFINISHED));
-        Ok(names.into_iter().map(|(name, _)| name).collect())
+        entries.retain(|it| !it.is_dir && it.name.ends_with(UNFINISHED));
+        Ok(entries.into_iter().map(|it| it.name).collect())
     }
 }
 

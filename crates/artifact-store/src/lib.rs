@@ -23,7 +23,7 @@
 //! ```
 //!
 //! Features: `tokio` adds `ArtifactStore::unblock`, which calls the blocking methods from async code. `flush` of a sink
-//! can be awaited or waited for without it.
+//! can be awaited or waited for without it. `index` lets `list` keep a cache in SQLite, for stores with many workers.
 
 mod activity;
 mod confined;
@@ -31,9 +31,12 @@ mod data_dir;
 mod death;
 mod error;
 mod examine;
+#[cfg(feature = "index")]
+mod index;
 mod list;
 mod liveness;
 mod metadata;
+mod prune;
 mod reader;
 mod run;
 mod search;
@@ -60,6 +63,7 @@ pub use crate::{
     list::{WorkerFilter, WorkerList},
     liveness::Liveness,
     metadata::{DEFAULT_OWNER, METADATA_FORMAT, Metadata, Status, StatusError},
+    prune::{PruneOptions, Pruned, PrunedWorker},
     reader::{FilePart, MAX_READ_BYTES, WorkerReader},
     search::{Match, SearchOptions, SearchResult},
     store::{ArtifactStore, NewWorker, StoreOptions},

@@ -12,7 +12,7 @@ use metrics_core::{EventReader, WorkerId};
 
 use crate::{
     StoreError,
-    confined::{Dir, Refusal},
+    confined::{Dir, Entry, Refusal},
     death::Deaths,
     liveness::Pulses,
     metadata::Metadata,
@@ -193,12 +193,12 @@ impl WorkerReader {
     pub(crate) fn all_files(&self) -> Result<Vec<String>, StoreError> {
         let error = || StoreError::io("list", &self.path);
         let mut files = Vec::new();
-        for (name, is_dir) in self.dir.names().map_err(error())? {
+        for Entry { name, is_dir, .. } in self.dir.entries().map_err(error())? {
             if !is_dir {
                 files.push(name);
             } else if let Ok(subdir) = self.dir.subdir(&name) {
-                let below = subdir.names().map_err(error())?;
-                files.extend(below.into_iter().map(|(it, _)| format!("{name}/{it}")));
+                let below = subdir.entries().map_err(error())?;
+                files.extend(below.into_iter().map(|it| format!("{name}/{}", it.name)));
             }
         }
         files.sort_unstable();

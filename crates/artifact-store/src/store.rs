@@ -38,6 +38,8 @@ struct Inner {
     deaths: Arc<Deaths>,
     writer: Arc<Writer>,
     numbers: Mutex<Numbers>,
+    #[cfg(feature = "index")]
+    index: crate::index::Index,
 }
 
 /// The next free number of each id of the current second. A hint: without it many workers with one task would each try
@@ -125,6 +127,8 @@ impl ArtifactStore {
         Ok(Self(Arc::new(Inner {
             run: Arc::new(Run::begin(&data_dir)?),
             deaths: Arc::new(Deaths::of(&data_dir)),
+            #[cfg(feature = "index")]
+            index: crate::index::Index::new(data_dir.clone()),
             data_dir,
             clock,
             writer,
@@ -248,6 +252,11 @@ impl ArtifactStore {
 
     pub(crate) fn deaths(&self) -> &Deaths {
         &self.0.deaths
+    }
+
+    #[cfg(feature = "index")]
+    pub(crate) fn index(&self) -> &crate::index::Index {
+        &self.0.index
     }
 
     pub(crate) fn dir(&self) -> Result<Dir, StoreError> {

@@ -558,13 +558,12 @@ impl SupervisorTools {
                 let elapsed = job.started_at.map(|it| self.since(it));
                 ToolFailure::NotEnded(texts::still_running(&format!("job {id}"), elapsed, None))
             }
-            JobStatus::Cancelled => ToolFailure::Refused(format!(
-                "job {id} was cancelled before it started. Spawn it again if it is needed."
-            )),
-            _ => match (&job.worker_id, &job.error) {
+            ended => match (&job.worker_id, &job.error) {
                 (Some(worker_id), _) => ToolFailure::Refused(format!(
-                    "the directory of worker {worker_id} (job {id}, {}) is gone. Spawn the task again if its result is needed.",
-                    job.status
+                    "the worker of job {id} ({worker_id}, {ended}) was removed, and its result with it. Spawn the task again if it is needed."
+                )),
+                (None, _) if ended == JobStatus::Cancelled => ToolFailure::Refused(format!(
+                    "job {id} was cancelled before it started. Spawn it again if it is needed."
                 )),
                 (None, Some(error)) => ToolFailure::Refused(format!(
                     "job {id} failed before its worker started: {}. Spawn it again once that is mended.",

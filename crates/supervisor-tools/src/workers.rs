@@ -222,7 +222,11 @@ impl View<'_> {
     ) -> Result<Option<Found>, SupervisorError> {
         let reader = match self.store.worker(id) {
             Ok(reader) => reader,
-            Err(StoreError::WorkerNotFound { .. }) => return Ok(None),
+            // The book knows those too that were removed.
+            Err(StoreError::WorkerNotFound { .. }) => {
+                let job = self.book.by_worker(id, owner)?;
+                return Ok(job.map(|it| Found::Job(Box::new(it))));
+            }
             // Whose it is cannot be read, so it is nobody's but the one's who sees all.
             Err(_) if owner.is_some() => return Ok(None),
             Err(error) => return Err(error.into()),

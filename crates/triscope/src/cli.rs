@@ -58,6 +58,8 @@ pub(crate) enum Command {
     Completions(Completions),
     /// Print the manual page, for `man -l -`
     Man,
+    /// Remove the oldest ended workers
+    Prune(Prune),
 }
 
 #[derive(Debug, Args)]
@@ -134,8 +136,8 @@ pub(crate) struct Grep {
 #[derive(Debug, Args)]
 pub(crate) struct Doctor {
     /// Only this worker, and more about it: a job's number or a worker's id
-    #[arg(value_parser = parse_job)]
-    pub(crate) worker: Option<JobRef>,
+    #[arg(allow_negative_numbers = true)]
+    pub(crate) worker: Option<String>,
     /// Print JSON for programs
     #[arg(long)]
     pub(crate) json: bool,
@@ -145,6 +147,32 @@ pub(crate) struct Doctor {
 pub(crate) struct Completions {
     /// The shell; bash: `triscope completions bash > ~/.local/share/bash-completion/completions/triscope`
     pub(crate) shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Prune {
+    #[command(flatten)]
+    pub(crate) bounds: Bounds,
+    /// Tell what would be removed and remove nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) scope: Scope,
+}
+
+/// What must hold afterwards: at least one of these, and all that are given.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = true)]
+pub(crate) struct Bounds {
+    /// Remove workers made longer ago than this, such as 90m, 12h, 30d or 2w
+    #[arg(long, value_parser = parse_age, value_name = "AGE")]
+    pub(crate) older_than: Option<Duration>,
+    /// Remove all but the newest N workers
+    #[arg(long, value_name = "N")]
+    pub(crate) keep: Option<usize>,
+    /// Remove the oldest until the rest takes no more than this, such as 500MB, 10GB or 1GiB
+    #[arg(long, value_parser = parse_size, value_name = "SIZE")]
+    pub(crate) max_bytes: Option<u64>,
 }
 
 #[derive(Debug, Args)]
@@ -193,17 +221,107 @@ fn parse_timeout(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// `90m`, `12h`, `30d`, `2w`, also `45s`. A bare number could be anything.
+fn parse_age(text: &str) -> Result<Duration, String> {
+    const UNITS: [(&str, f64); 5] = [
+        ("s", 1.0),
+        ("m", 60.0),
+        ("h", 3600.0),
+        ("d", 86_400.0),
+        ("w", 604_800.0),
+    ];
+    with_unit(text, &UNITS)
+        .and_then(|it| Duration::try_from_secs_f64(it).ok())
+        .ok_or_else(|| "give a number and a unit, such as 90m, 12h, 30d or 2w".to_owned())
+}
+
+/// `500MB`, `10GB`, `1GiB`; without a unit, bytes.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "it is not negative, and a size that is too large becomes the largest number"
+)]
+fn parse_size(text: &str) -> Result<u64, String> {
+    const KIB: f64 = 1024.0;
+    const UNITS: [(&str, f64); 10] = [
+        ("kib", KIB),
+        ("mib", KIB * KIB),
+        ("gib", KIB * KIB * KIB),
+        ("tib", KIB * KIB * KIB * KIB),
+        ("kb", 1e3),
+        ("mb", 1e6),
+        ("gb", 1e9),
+        ("tb", 1e12),
+        ("b", 1.0),
+        ("", 1.0),
+    ];
+    with_unit(&text.to_ascii_lowercase(), &UNITS)
+        .map(|it| it as u64)
+        .ok_or_else(|| "give a number and a unit, such as 500MB, 10GB or 1GiB".to_owned())
+}
+
+/// A number that is not negative, in the unit of a text whose number stands before it.
+fn with_unit(text: &str, units: &[(&str, f64)]) -> Option<f64> {
+    let end = text.find(|it: char| !it.is_ascii_digit() && it != '.');
+    let (number, unit) = text.split_at(end.unwrap_or(text.len()));
+    let (_, factor) = units
+        .iter()
+        .find(|(known, _)| *known == unit.trim_start())?;
+    Some(number.parse::<f64>().ok()? * factor).filter(|it| it.is_finite())
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
     use clap::CommandFactory as _;
 
-    use super::{Cli, parse_timeout};
+    use super::{Cli, parse_age, parse_size, parse_timeout};
 
     #[test]
     fn the_command_line_holds_together() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn ages_need_a_unit() {
+        for (text, seconds) in [
+            ("0s", 0),
+            ("90m", 5400),
+            ("12h", 43_200),
+            ("30d", 2_592_000),
+            ("2w", 1_209_600),
+            ("1.5d", 129_600),
+        ] {
+            assert_eq!(parse_age(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        for text in [
+            "", "30", "-1d", "d", "1y", "1e3d", "NaNd", "1.2.3d", "٣d", "30 days",
+        ] {
+            assert!(parse_age(text).is_err(), "{text}");
+        }
+        assert!(parse_age(&format!("{}d", "9".repeat(400))).is_err());
+        assert!(parse_age("99999999999999999999w").is_err());
+    }
+
+    #[test]
+    fn sizes_are_read_in_decimal_and_binary_units() {
+        for (text, bytes) in [
+            ("0", 0),
+            ("1000", 1000),
+            ("7B", 7),
+            ("500MB", 500_000_000),
+            ("10GB", 10_000_000_000),
+            ("1GiB", 1 << 30),
+            ("1.5 kb", 1500),
+            ("2TiB", 2 << 40),
+            ("99999999999TB", u64::MAX),
+        ] {
+            assert_eq!(parse_size(text), Ok(bytes), "{text}");
+        }
+        for text in ["", "GB", "-1GB", "1XB", "1e9", "inf", "NaN", "1 2", "10G B"] {
+            assert!(parse_size(text).is_err(), "{text}");
+        }
     }
 
     #[test]

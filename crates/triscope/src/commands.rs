@@ -5,6 +5,7 @@ mod demo;
 mod demo_server;
 mod doctor;
 mod man;
+mod prune;
 mod read;
 mod run;
 
@@ -51,6 +52,7 @@ pub(crate) async fn run(cli: Cli) -> Exit {
         Command::Grep(arguments) => read::grep(&app, arguments).await,
         Command::Meta(arguments) => read::meta(&app, arguments).await,
         Command::Doctor(_) | Command::Completions(_) | Command::Man => Ok(Exit::Done), // Done above.
+        Command::Prune(arguments) => prune::prune(&app, arguments).await,
     };
     let exit = exit.unwrap_or_else(|failure| failed(&failure));
     tell_of_recoveries(&app, told);

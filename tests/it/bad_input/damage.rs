@@ -298,23 +298,23 @@ fn a_job_book_of_another_program_is_an_error_and_stays() {
 }
 
 #[test]
-fn a_worker_whose_directory_is_gone_is_said_to_be() {
+fn a_worker_whose_directory_is_gone_is_said_to_be_removed() {
     let place = Place::new();
     let dir = place.worker("say hello");
     place.worker("say more");
     fs::remove_dir_all(&dir).unwrap();
     let worker = dir.file_name().unwrap().to_str().unwrap();
     for command in ["result", "file", "meta"] {
-        let finished = answered(place.run(&[command, "1"])).expect(1);
-        assert_eq!(finished.stdout, "");
-        assert_eq!(
-            finished.stderr,
-            format!(
-                "Error: the directory of worker {worker} (job 1, success) is gone. Spawn the task again if its result is needed.\n"
-            )
-        );
-        let finished = answered(place.run(&[command, worker])).expect(1);
-        assert!(finished.stderr.contains("not found"), "{finished:?}");
+        for job in ["1", worker] {
+            let finished = answered(place.run(&[command, job])).expect(1);
+            assert_eq!(finished.stdout, "");
+            assert_eq!(
+                finished.stderr,
+                format!(
+                    "Error: the worker of job 1 ({worker}, success) was removed, and its result with it. Spawn the task again if it is needed.\n"
+                )
+            );
+        }
     }
     assert_eq!(place.rows().len(), 1);
 }

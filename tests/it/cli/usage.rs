@@ -3,7 +3,7 @@
 use super::Place;
 use crate::support::{finish, triscope};
 
-const COMMANDS: [&str; 10] = [
+const COMMANDS: [&str; 11] = [
     "demo",
     "run",
     "workers",
@@ -11,6 +11,7 @@ const COMMANDS: [&str; 10] = [
     "file",
     "grep",
     "meta",
+    "prune",
     "doctor",
     "completions",
     "man",
@@ -73,6 +74,11 @@ fn a_command_line_that_is_none_is_bad_usage_and_touches_nothing() {
         &["file"],
         &["grep"],
         &["workers", "--limit", "many"],
+        &["prune"],
+        &["prune", "--dry-run", "--owner", "local"],
+        &["prune", "--older-than", "30"],
+        &["prune", "--keep", "-1"],
+        &["prune", "--max-bytes", "much"],
         &["--log-file"],
     ] {
         let finished = place.run(arguments).expect(2);

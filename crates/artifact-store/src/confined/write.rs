@@ -13,7 +13,10 @@ use rustix::{
 use uuid::Uuid;
 
 use super::{Dir, PLAIN_FILE, check_plain, refuse, type_of};
-use crate::{confined::Refusal, whole_file::UNFINISHED};
+use crate::{
+    confined::{Entry, Refusal},
+    whole_file::UNFINISHED,
+};
 
 /// Readable by its owner only.
 const PRIVATE: Mode = Mode::RUSR.union(Mode::WUSR);
@@ -53,14 +56,14 @@ impl Dir {
     /// not count yet.
     pub(crate) fn last_written(&self) -> io::Result<Option<Timestamp>> {
         let mut latest = None;
-        for (name, is_dir) in self.names()? {
+        for Entry { name, is_dir, .. } in self.entries()? {
             if name.ends_with(UNFINISHED) {
                 continue;
             }
             let stat = statat(&self.fd, &*name, AtFlags::SYMLINK_NOFOLLOW);
             latest = latest.max(stat.ok().and_then(|it| written_at(&it)));
             if is_dir && let Ok(subdir) = self.subdir(&name) {
-                for (name, _) in subdir.names()? {
+                for Entry { name, .. } in subdir.entries()? {
                     let stat = statat(&subdir.fd, &*name, AtFlags::SYMLINK_NOFOLLOW);
                     latest = latest.max(stat.ok().and_then(|it| written_at(&it)));
                 }

@@ -33,7 +33,10 @@ pub(crate) fn doctor(common: &Common, arguments: &Doctor) -> Exit {
     if let Some(store) = &store {
         let looked = match &arguments.worker {
             None => all_of(store, common.log_file.as_deref(), rust_log),
-            Some(worker) => one_of(store, worker),
+            Some(worker) => match JobRef::parse(worker) {
+                Ok(job) => one_of(store, &job),
+                Err(none) => Ok(vec![no_worker(none.given())]),
+            },
         };
         match looked {
             Ok(found) => findings.extend(found),
@@ -91,15 +94,16 @@ fn one_of(store: &ArtifactStore, worker: &JobRef) -> Result<Vec<Finding>, StoreE
     };
     let mut findings: Vec<_> = workers.readable.iter().flat_map(workers::details).collect();
     if workers.readable.is_empty() && workers.problems.is_empty() {
-        let found = format!(
-            "job {} has no worker in this directory",
-            one_line(&worker.to_string())
-        );
-        let advice = "use `triscope workers` to see jobs and workers; a queued job has none yet";
-        return Ok(vec![Finding::fail("worker", found, advice)]);
+        return Ok(vec![no_worker(&worker.to_string())]);
     }
     findings.extend(of_workers(store, &workers));
     Ok(findings)
+}
+
+fn no_worker(job: &str) -> Finding {
+    let found = format!("job {} has no worker in this directory", one_line(job));
+    let advice = "use `triscope workers` to see jobs and workers; a queued job has none yet";
+    Finding::fail("worker", found, advice)
 }
 
 fn of_workers(store: &ArtifactStore, workers: &Workers) -> Vec<Finding> {
