@@ -28,8 +28,8 @@ const MAX_BYTES: usize = 1 << 20;
 ///
 /// - Shape of the file: `{"calls":[…]}`, the oldest call first; of a call `kind` (`llm_call` or `tool_call`), `model` and
 ///   `phase` or `tool`, `start_ts`, and `span_id` where a child was told of it.
-/// - It holds calls that have been in flight for more than 50 ms; there is no file while there are none. Its time is at most
-///   about a second old while the worker lives.
+/// - It holds calls that have been in flight for more than 50 ms; there is no file while there are none. Its time is a few
+///   seconds old at most while the worker lives.
 /// - When a worker is found dead, each becomes an event with `"error":"worker died"`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
