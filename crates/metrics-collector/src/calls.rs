@@ -294,10 +294,10 @@ impl<F> Call<F> {
         }
         *this.started = true;
         *this.running = Running::start(kind, name, phase);
-        *this.context = this.running.as_ref().map(|running| Context {
-            collector: running.collector().clone(),
-            call: Some(running.key()),
-        });
+        *this.context = this
+            .running
+            .as_ref()
+            .map(|it| Context::new(it.collector().clone(), Some(it.key())));
     }
 }
 

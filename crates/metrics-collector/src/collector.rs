@@ -263,15 +263,16 @@ impl MetricsCollector {
         self.say_loss(self.ask_sink().wait(timeout))
     }
 
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     pub(crate) fn clock(&self) -> &Clock {
         &self.0.clock
     }
 
     pub(crate) fn context(&self) -> Context {
-        Context {
-            collector: self.clone(),
-            call: None,
-        }
+        Context::new(self.clone(), None)
     }
 
     /// Notes a call as in flight.

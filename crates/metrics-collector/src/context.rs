@@ -14,11 +14,29 @@ use pin_project_lite::pin_project;
 use crate::collector::{CallKey, MetricsCollector};
 
 /// What the running code belongs to.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Context {
     pub(crate) collector: MetricsCollector,
     /// The call it runs for, where it runs inside one of our wrappers.
     pub(crate) call: Option<CallKey>,
+    /// A second handle for the next timer: most calls end where they began, and lend it instead of counting handles.
+    spare: Option<MetricsCollector>,
+}
+
+impl Context {
+    pub(crate) fn new(collector: MetricsCollector, call: Option<CallKey>) -> Self {
+        Self {
+            collector,
+            call,
+            spare: None,
+        }
+    }
+}
+
+impl Clone for Context {
+    fn clone(&self) -> Self {
+        Self::new(self.collector.clone(), self.call)
+    }
 }
 
 thread_local! {
@@ -26,11 +44,50 @@ thread_local! {
 }
 
 /// Looks at the current context; `None` where there is none, as while a thread ends.
+#[inline]
 pub(crate) fn with<T>(look: impl FnOnce(&Context) -> T) -> Option<T> {
     CURRENT
         .try_with(|current| current.try_borrow().ok()?.as_ref().map(look))
         .ok()
         .flatten()
+}
+
+/// Whether the running code is outside any scope.
+#[inline]
+pub(crate) fn is_none() -> bool {
+    with(|_| ()).is_none()
+}
+
+/// The collector of the current context, to be given back with [`give_back`].
+#[inline]
+pub(crate) fn lend_collector() -> Option<MetricsCollector> {
+    CURRENT
+        .try_with(|current| {
+            let mut current = current.try_borrow_mut().ok()?;
+            let context = current.as_mut()?;
+            let spare = context.spare.take();
+            Some(spare.unwrap_or_else(|| context.collector.clone()))
+        })
+        .ok()
+        .flatten()
+}
+
+/// Keeps a collector for the next to lend it, if it is still the current one.
+#[inline]
+pub(crate) fn give_back(collector: MetricsCollector) {
+    let mut given = Some(collector);
+    // What is left is dropped outside the borrow: a sink that goes with it may record.
+    let _ = CURRENT.try_with(|current| {
+        if let Ok(mut current) = current.try_borrow_mut()
+            && let Some(context) = current.as_mut()
+            && given
+                .as_ref()
+                .is_some_and(|it| it.is_same(&context.collector))
+            && context.spare.is_none()
+        {
+            context.spare = given.take();
+        }
+    });
 }
 
 pub(crate) fn current() -> Option<Context> {

@@ -63,6 +63,9 @@ use metrics_core::{LlmCall, ToolCall, WorkerId};
 
 /// Records a finished model call for the current scope; does nothing outside one.
 pub fn record_llm_call(call: LlmCall<'_>) {
+    if context::is_none() {
+        return;
+    }
     if let Some(collector) = MetricsCollector::current() {
         collector.record(call);
     }
@@ -70,6 +73,9 @@ pub fn record_llm_call(call: LlmCall<'_>) {
 
 /// Records a finished tool call for the current scope; does nothing outside one.
 pub fn record_tool_call(call: ToolCall<'_>) {
+    if context::is_none() {
+        return;
+    }
     if let Some(collector) = MetricsCollector::current() {
         collector.record(call);
     }
