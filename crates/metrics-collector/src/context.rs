@@ -9,6 +9,7 @@ use std::{
     task::{Context as TaskContext, Poll},
 };
 
+use futures_core::Stream;
 use pin_project_lite::pin_project;
 
 use crate::collector::{CallKey, MetricsCollector};
@@ -117,29 +118,29 @@ fn swap(slot: &mut Option<Context>) {
 }
 
 pin_project! {
-    /// A future inside a scope; made by [`MetricsCollector::scope`].
+    /// A future or a stream inside a scope; made by [`MetricsCollector::scope`] and [`MetricsCollector::scope_stream`].
     #[derive(Debug)]
-    #[must_use = "futures do nothing unless polled"]
+    #[must_use = "futures and streams do nothing unless polled"]
     pub struct Scope<F> {
         // `None` only once it is dropped.
         #[pin]
-        future: Option<F>,
+        inner: Option<F>,
         context: Option<Context>,
     }
 
     impl<F> PinnedDrop for Scope<F> {
         fn drop(this: Pin<&mut Self>) {
-            // What the future drops may record, so it is dropped inside its scope.
+            // What it drops may record, so it is dropped inside its scope.
             let mut this = this.project();
-            enter(this.context, || this.future.set(None));
+            enter(this.context, || this.inner.set(None));
         }
     }
 }
 
 impl<F> Scope<F> {
-    pub(crate) fn new(future: F, context: Option<Context>) -> Self {
+    pub(crate) fn new(inner: F, context: Option<Context>) -> Self {
         Self {
-            future: Some(future),
+            inner: Some(inner),
             context,
         }
     }
@@ -150,20 +151,36 @@ impl<F: Future> Future for Scope<F> {
 
     fn poll(self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<F::Output> {
         let this = self.project();
-        let Some(future) = this.future.as_pin_mut() else {
+        let Some(future) = this.inner.as_pin_mut() else {
             return Poll::Pending;
         };
         enter(this.context, || future.poll(task))
     }
 }
 
-/// A future that keeps the scope it was made in; see [`InScope::in_current_scope`].
+impl<S: Stream> Stream for Scope<S> {
+    type Item = S::Item;
+
+    fn poll_next(self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<Option<S::Item>> {
+        let this = self.project();
+        let Some(stream) = this.inner.as_pin_mut() else {
+            return Poll::Ready(None);
+        };
+        enter(this.context, || stream.poll_next(task))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.inner.as_ref().map_or((0, Some(0)), S::size_hint)
+    }
+}
+
+/// A future or a stream that keeps the scope it was made in; see [`InScope::in_current_scope`].
 pub type InCurrentScope<F> = Scope<F>;
 
-/// Carries the current scope along with a future that another task will poll.
-pub trait InScope: Future + Sized {
-    /// This future, inside the scope that is current now, whoever polls it. Made outside a scope it stays outside:
-    /// polled in somebody's scope it records nothing there.
+/// Carries the current scope along with a future or a stream that another task will poll.
+pub trait InScope: Sized {
+    /// This future or stream, inside the scope that is current now, whoever polls it. Made outside a scope it stays
+    /// outside: polled in somebody's scope it records nothing there.
     ///
     /// ```
     /// # use metrics_collector::InScope;
@@ -178,7 +195,8 @@ pub trait InScope: Future + Sized {
     }
 }
 
-impl<F: Future> InScope for F {}
+/// For every type, as no type can be told to be a future or a stream; what comes of it is one only if this is one.
+impl<F> InScope for F {}
 
 /// Carries the current scope along with a closure that another thread will call.
 ///

@@ -55,7 +55,7 @@ fn the_system_clock_is_near_the_machines() {
 
 #[test]
 fn a_look_at_the_wall_clock_is_good_for_a_millisecond() {
-    let seen = |micros| Timestamp::from_unix_micros(1_000_000_000 + micros);
+    let seen = |micros: i64| Timestamp::from_unix_micros(1_000_000_000 + micros);
     let (look, first) = (LastLook::none(), Instant::now());
     let at = |micros| first + Duration::from_micros(micros);
     let none = || -> Timestamp { panic!("the wall clock was read again") };
