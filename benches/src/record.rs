@@ -96,7 +96,7 @@ pub(crate) fn run() {
             }),
             Variant::new("record_tool_call", 200_000, || {
                 let time = CallTime::new(Timestamp::UNIX_EPOCH, Duration::ZERO);
-                record_tool_call(black_box(ToolCall::new("t", time)));
+                record_tool_call(ToolCall::new(black_box("t"), time));
             }),
         ],
     );

@@ -74,6 +74,26 @@ impl Buffer {
         }
     }
 
+    /// Appends `value` in decimal.
+    #[inline]
+    pub(crate) fn push_number(&mut self, value: u64) {
+        if value < 10 {
+            self.put(&[b'0' + (value % 10) as u8]);
+        } else if value < 100 {
+            self.put(&two_digits(value));
+        } else if value < 10_000 {
+            let [a, b] = two_digits(value / 100);
+            let [c, d] = two_digits(value % 100);
+            if value < 1000 {
+                self.put(&[b, c, d]);
+            } else {
+                self.put(&[a, b, c, d]);
+            }
+        } else {
+            self.push(itoa::Buffer::new().format(value).as_bytes());
+        }
+    }
+
     /// Appends `text` unless `unusual` sets the highest bit of one of its bytes; answers whether it did.
     #[inline]
     pub(crate) fn push_unless(&mut self, text: &str, unusual: impl Fn(u64) -> u64) -> bool {
@@ -117,6 +137,21 @@ impl fmt::Write for Buffer {
     }
 }
 
+/// A `value` below 100.
+#[inline]
+fn two_digits(value: u64) -> [u8; 2] {
+    static PAIRS: [[u8; 2]; 128] = {
+        let mut pairs = [[0; 2]; 128];
+        let mut value = 0;
+        while value < 100 {
+            pairs[value as usize] = [b'0' + value / 10, b'0' + value % 10];
+            value += 1;
+        }
+        pairs
+    };
+    PAIRS[(value % 128) as usize]
+}
+
 /// `byte` in all eight places of a word.
 pub(crate) const fn repeat(byte: u8) -> u64 {
     u64::from_le_bytes([byte; 8])
@@ -156,6 +191,16 @@ mod tests {
             buffer.put_first(b"12345678", 3);
             buffer.push(text.as_bytes());
             assert_eq!(buffer.as_bytes(), format!("x{text}123{text}").as_bytes());
+        }
+    }
+
+    #[test]
+    fn numbers_are_written_as_anybody_writes_them() {
+        let powers = (0..19).map(|it| 10_u64.pow(it));
+        for number in (0..10_010).chain(powers.map(|it| it * 3)).chain([u64::MAX]) {
+            let mut buffer = Buffer::new();
+            buffer.push_number(number);
+            assert_eq!(buffer.as_bytes(), number.to_string().as_bytes());
         }
     }
 

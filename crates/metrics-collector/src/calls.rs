@@ -5,7 +5,6 @@ use std::{
     fmt::Display,
     future::Future,
     mem,
-    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     task::{Context as TaskContext, Poll, ready},
 };
@@ -18,6 +17,7 @@ use pin_project_lite::pin_project;
 use crate::{
     collector::{CallKind, MetricsCollector, dropped_outcome, error_outcome},
     context::{self, Context},
+    guard::guarded,
     timer::Running,
 };
 
@@ -178,7 +178,7 @@ where
                     Ok(reply) => {
                         if let Some(report) = this.report.take() {
                             // What only measures must not cost the worker its reply.
-                            let _ = catch_unwind(AssertUnwindSafe(|| report(reply, &mut event)));
+                            guarded(|| report(reply, &mut event));
                         }
                     }
                     Err(error) => event.outcome = error_outcome(error),
@@ -294,10 +294,10 @@ impl<F> Call<F> {
         }
         *this.started = true;
         *this.running = Running::start(kind, name, phase);
-        *this.context = this.running.as_ref().map(|running| Context {
-            collector: running.collector().clone(),
-            call: Some(running.key()),
-        });
+        *this.context = this
+            .running
+            .as_ref()
+            .map(|it| Context::new(it.collector().clone(), Some(it.key())));
     }
 }
 

@@ -2,27 +2,28 @@
 
 use std::{
     future::Future,
-    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
+use futures_core::Stream;
 use metrics_core::{
-    CallStart, CallTime, Clock, ErrorText, Event, EventSink, Flush, LlmCall, Outcome, SinkError,
-    SpanId, Timestamp, ToolCall, TraceContext, Usage, WorkerId,
+    CallStart, CallTime, Clock, ErrorText, Event, EventSink, Flush, LlmCall, MemorySink, Outcome,
+    SinkError, SpanId, Timestamp, ToolCall, TraceContext, Usage, WorkerId,
 };
 
 use crate::{
     context::{self, Context, Scope},
+    guard::guarded,
     telemetry,
 };
 
 /// Records the calls of one worker. Cheap to clone; all clones are the same worker.
 #[derive(Debug, Clone)]
-pub struct MetricsCollector(Arc<Inner>);
+pub struct MetricsCollector(pub(crate) Arc<Inner>);
 
 #[derive(Debug)]
-struct Inner {
+pub(crate) struct Inner {
     worker: WorkerId,
     sink: Arc<dyn EventSink>,
     clock: Clock,
@@ -181,6 +182,14 @@ impl MetricsCollector {
         Scope::new(future, Some(self.context()))
     }
 
+    /// Polls `stream` with this collector as the current scope, whoever asks for its items.
+    ///
+    /// What is done with the items belongs to whoever asked. A stream that is polled inside the scope follows it
+    /// without this.
+    pub fn scope_stream<S: Stream>(&self, stream: S) -> Scope<S> {
+        Scope::new(stream, Some(self.context()))
+    }
+
     /// Runs `body` with this collector as the current scope.
     ///
     /// All that this thread does meanwhile belongs to the scope. So a program that blocks on a future says
@@ -301,15 +310,16 @@ impl MetricsCollector {
         self.say_loss(self.ask_sink().wait(timeout))
     }
 
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     pub(crate) fn clock(&self) -> &Clock {
         &self.0.clock
     }
 
     pub(crate) fn context(&self) -> Context {
-        Context {
-            collector: self.clone(),
-            call: None,
-        }
+        Context::new(self.clone(), None)
     }
 
     /// Notes a call as in flight.
@@ -345,8 +355,8 @@ impl MetricsCollector {
     fn hand_over(&self, event: &Event<'_>) {
         let inner = &*self.0;
         // A sink of somebody else's may panic; the worker must not notice.
-        let handed = catch_unwind(AssertUnwindSafe(|| inner.sink.record(&inner.worker, event)));
-        if handed.is_err() {
+        let handed = guarded(|| inner.sink.record(&inner.worker, event));
+        if handed.is_none() {
             inner.lock().lost_in_sink += 1;
         }
         telemetry::emit(&inner.worker, event);
@@ -354,8 +364,8 @@ impl MetricsCollector {
 
     fn ask_sink(&self) -> Flush {
         let inner = &*self.0;
-        catch_unwind(AssertUnwindSafe(|| inner.sink.flush(&inner.worker)))
-            .unwrap_or_else(|_| Flush::ready(Err(SinkError::Closed)))
+        guarded(|| inner.sink.flush(&inner.worker))
+            .unwrap_or_else(|| Flush::ready(Err(SinkError::Closed)))
     }
 
     fn say_loss(&self, result: Result<(), SinkError>) -> Result<(), SinkError> {
@@ -391,6 +401,14 @@ fn with_sink_panics(result: Result<(), SinkError>, panics: u64) -> Result<(), Si
             reason,
         }),
         other => other,
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // The last handle may go in the midst of the worker's own code, and a sink of somebody else's with it.
+        let sink = std::mem::replace(&mut self.sink, Arc::new(MemorySink::default()));
+        guarded(|| drop(sink));
     }
 }
 
@@ -568,8 +586,8 @@ pub(crate) fn dropped_outcome(collector: &MetricsCollector, panicked: bool) -> O
 /// The text of an error, as an event carries it.
 pub(crate) fn error_outcome(error: &impl std::fmt::Display) -> Outcome<'static> {
     // A `Display` of somebody else's may panic; the worker must not notice.
-    let text = catch_unwind(AssertUnwindSafe(|| ErrorText::from_display(error)));
+    let text = guarded(|| ErrorText::from_display(error));
     Outcome::Failure(
-        text.unwrap_or_else(|_| ErrorText::new("the text of this error cannot be shown")),
+        text.unwrap_or_else(|| ErrorText::new("the text of this error cannot be shown")),
     )
 }

@@ -33,7 +33,8 @@
 //!
 //! The scope follows `.await`, `select!`, `join!` and streams by itself. What leaves the task is carried over by
 //! `spawn` and `spawn_blocking` (feature `tokio`, on by default), [`thread_spawn`], [`carry`] or
-//! [`InScope::in_current_scope`]. Blocking programs have [`MetricsCollector::scope_sync`].
+//! [`InScope::in_current_scope`], which takes futures and streams. A stream that is polled elsewhere is put into a scope
+//! by [`MetricsCollector::scope_stream`]. Blocking programs have [`MetricsCollector::scope_sync`].
 //!
 //! Besides the wrappers there are timers, [`start_llm_call`] and [`start_tool_call`], for blocking code and streamed
 //! replies. A call that is dropped is recorded as `cancelled`, one that panics as `panicked`;
@@ -42,6 +43,7 @@
 mod calls;
 mod collector;
 mod context;
+mod guard;
 mod spawn;
 mod telemetry;
 mod timer;
@@ -63,6 +65,9 @@ use metrics_core::{Event, LlmCall, ToolCall, WorkerId};
 
 /// Records a finished model call for the current scope; does nothing outside one.
 pub fn record_llm_call(call: LlmCall<'_>) {
+    if context::is_none() {
+        return;
+    }
     if let Some(collector) = MetricsCollector::current() {
         collector.record(call);
     }
@@ -70,6 +75,9 @@ pub fn record_llm_call(call: LlmCall<'_>) {
 
 /// Records a finished tool call for the current scope; does nothing outside one.
 pub fn record_tool_call(call: ToolCall<'_>) {
+    if context::is_none() {
+        return;
+    }
     if let Some(collector) = MetricsCollector::current() {
         collector.record(call);
     }

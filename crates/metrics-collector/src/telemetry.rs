@@ -3,10 +3,10 @@
 //! `end_unix_us` (microseconds since the Unix epoch) is when the call ended; a formatter that knows it stamps the line
 //! with it.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use metrics_core::{Event, LlmCall, ToolCall, TraceFields, WorkerId};
 use tracing::Level;
+
+use crate::guard::guarded;
 
 pub(crate) fn emit(worker: &WorkerId, event: &Event<'_>) {
     best_effort(|| match event {
@@ -19,7 +19,7 @@ pub(crate) fn emit(worker: &WorkerId, event: &Event<'_>) {
 
 /// A subscriber of somebody else's may panic, as one that prints to a full device does; the worker must not notice.
 fn best_effort(emit: impl FnOnce()) {
-    let _ = catch_unwind(AssertUnwindSafe(emit));
+    guarded(emit);
 }
 
 /// Most calls are plain: a callsite without what they lack saves every subscriber the look at it.

@@ -1,11 +1,13 @@
 //! What a user of the scopes sees: a file for each promise, and what they share.
 
+mod clocks;
 mod closing;
 mod nesting;
 mod outcomes;
 mod readme;
 mod scopes;
 mod sinks;
+mod streams;
 mod telemetry;
 
 use std::{

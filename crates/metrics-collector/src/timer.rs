@@ -24,13 +24,13 @@ impl Running {
     /// `None` outside a scope.
     #[inline]
     pub(crate) fn start(kind: CallKind, name: &str, phase: &str) -> Option<Self> {
-        context::with(|it| {
-            let start = it.collector.clock().start();
-            Self {
-                key: it.collector.start(kind, name, phase, start),
-                collector: it.collector.clone(),
-                start,
-            }
+        let collector = context::lend_collector()?;
+        let start = collector.clock().start();
+        let key = collector.start(kind, name, phase, start);
+        Some(Self {
+            collector,
+            key,
+            start,
         })
     }
 
@@ -54,6 +54,7 @@ impl Running {
     pub(crate) fn end<'e>(self, event: impl FnOnce(&MetricsCollector, CallTime) -> Event<'e>) {
         let time = self.collector.clock().finish(&self.start);
         self.collector.end(self.key, event(&self.collector, time));
+        context::give_back(self.collector);
     }
 }
 
@@ -65,18 +66,10 @@ pub fn start_llm_call<'a>(
     model: impl Into<ModelName<'a>>,
     phase: impl Into<Phase<'a>>,
 ) -> LlmTimer<'a> {
-    let (model, phase) = (model.into(), phase.into());
-    let running = Running::start(CallKind::Llm, model.as_str(), phase.as_str());
-    LlmTimer(running.map(|running| TimedLlm {
-        running: Some(running),
-        model,
-        phase,
-        usage: Usage::default(),
-        ttft_ms: None,
-        provider: None,
-        attempt: None,
-        cost_usd: None,
-    }))
+    if context::is_none() {
+        return LlmTimer(None);
+    }
+    TimedLlm::start(model.into(), phase.into())
 }
 
 /// A model call being timed; made by [`start_llm_call`].
@@ -99,6 +92,7 @@ struct TimedLlm<'a> {
 
 impl<'a> LlmTimer<'a> {
     /// Notes the tokens that the provider reported.
+    #[inline]
     pub fn usage(&mut self, usage: Usage) {
         if let Some(call) = &mut self.0 {
             call.usage = usage;
@@ -151,7 +145,24 @@ impl<'a> LlmTimer<'a> {
     }
 }
 
-impl TimedLlm<'_> {
+impl<'a> TimedLlm<'a> {
+    // Not inlined, so that outside a scope a timer costs no more than a look at the scope.
+    #[inline(never)]
+    fn start(model: ModelName<'a>, phase: Phase<'a>) -> LlmTimer<'a> {
+        let running = Running::start(CallKind::Llm, model.as_str(), phase.as_str());
+        LlmTimer(running.is_some().then(|| Self {
+            running,
+            model,
+            phase,
+            usage: Usage::default(),
+            ttft_ms: None,
+            provider: None,
+            attempt: None,
+            cost_usd: None,
+        }))
+    }
+
+    #[inline(never)]
     fn end<'o>(&mut self, outcome: impl FnOnce(&MetricsCollector) -> Outcome<'o>) {
         let Some(running) = self.running.take() else {
             return;
@@ -180,13 +191,10 @@ impl Drop for TimedLlm<'_> {
 /// The call belongs to this scope wherever it ends. Dropped without a word it is recorded as `cancelled` (`panicked`
 /// while a panic unwinds); [`tool_call`](crate::tool_call) reads the outcome from a `Result` instead.
 pub fn start_tool_call<'a>(tool: impl Into<ToolName<'a>>) -> ToolTimer<'a> {
-    let tool = tool.into();
-    let running = Running::start(CallKind::Tool, tool.as_str(), "");
-    ToolTimer(running.map(|running| TimedTool {
-        running: Some(running),
-        tool,
-        tool_call_id: None,
-    }))
+    if context::is_none() {
+        return ToolTimer(None);
+    }
+    TimedTool::start(tool.into())
 }
 
 /// A tool call being timed; made by [`start_tool_call`].
@@ -226,7 +234,18 @@ impl<'a> ToolTimer<'a> {
     }
 }
 
-impl TimedTool<'_> {
+impl<'a> TimedTool<'a> {
+    #[inline(never)]
+    fn start(tool: ToolName<'a>) -> ToolTimer<'a> {
+        let running = Running::start(CallKind::Tool, tool.as_str(), "");
+        ToolTimer(running.is_some().then(|| Self {
+            running,
+            tool,
+            tool_call_id: None,
+        }))
+    }
+
+    #[inline(never)]
     fn end<'o>(&mut self, outcome: impl FnOnce(&MetricsCollector) -> Outcome<'o>) {
         let Some(running) = self.running.take() else {
             return;

@@ -1,6 +1,7 @@
 //! The clock rule: wall clock for when, monotonic clock for how long.
 
 use std::{
+    cell::Cell,
     sync::{
         Arc,
         atomic::{AtomicI64, AtomicU64, Ordering},
@@ -43,13 +44,15 @@ impl Clock {
         }
     }
 
-    /// Starts timing a call: one wall read and one monotonic read.
+    /// Starts timing a call: one monotonic read, and one wall read unless the last one is less than a millisecond old.
     #[inline]
     pub fn start(&self) -> CallStart {
-        CallStart {
-            timestamp: self.timestamp(),
-            instant: self.instant(),
-        }
+        let instant = self.instant();
+        let timestamp = match &self.0 {
+            None => system_timestamp_at(instant),
+            Some(_) => self.timestamp(),
+        };
+        CallStart { timestamp, instant }
     }
 
     /// Ends timing a call: one monotonic read.
@@ -62,6 +65,40 @@ impl Clock {
     #[inline]
     pub fn elapsed(&self, start: &CallStart) -> Duration {
         self.instant().saturating_duration_since(start.instant)
+    }
+}
+
+/// What the wall clock shows at `now`, which has just been read.
+#[inline]
+fn system_timestamp_at(now: Instant) -> Timestamp {
+    thread_local!(static WALL: LastLook = const { LastLook::none() });
+    WALL.with(|it| it.timestamp_at(now, system_timestamp))
+}
+
+/// When a thread last looked at the wall clock, and what it saw.
+///
+/// Reading a clock is a good part of what recording costs. So within a millisecond the monotonic clock says how much
+/// later it is.
+struct LastLook(Cell<Option<(Instant, Timestamp)>>);
+
+impl LastLook {
+    const FRESH: Duration = Duration::from_millis(1);
+
+    const fn none() -> Self {
+        Self(Cell::new(None))
+    }
+
+    #[inline]
+    fn timestamp_at(&self, now: Instant, look: impl FnOnce() -> Timestamp) -> Timestamp {
+        if let Some((then, timestamp)) = self.0.get()
+            && let Some(later) = now.checked_duration_since(then)
+            && later < Self::FRESH
+        {
+            return timestamp.plus_micros(i64::from(later.subsec_micros()));
+        }
+        let timestamp = look();
+        self.0.set(Some((now, timestamp)));
+        timestamp
     }
 }
 

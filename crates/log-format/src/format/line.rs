@@ -140,22 +140,19 @@ impl<'a> Line<'a> {
 
     /// A whole number, which needs no quotes; `micros` is what it says as a stamp.
     #[inline]
-    fn integer(&mut self, field: &Field, value: impl itoa::Integer, micros: Option<i64>) {
+    fn integer(&mut self, field: &Field, micros: Option<i64>, write: impl FnOnce(&mut Buffer)) {
         let Some(field) = self.plan.field(field.index()) else {
             return;
         };
         if field.role == Role::Stamp {
             self.end_unix_us = micros;
-            return;
-        }
-        let mut digits = itoa::Buffer::new();
-        let digits = digits.format(value);
-        if self.is_message(field) {
-            self.text(field, digits);
-        } else {
-            self.field(field, |out, _| {
-                out.push_unless(digits, |_| 0);
+        } else if self.is_message(field) {
+            self.message(|out| {
+                write(out);
+                Ok(())
             });
+        } else {
+            self.field(field, |out, _| write(out));
         }
     }
 
@@ -177,6 +174,10 @@ impl<'a> Line<'a> {
     }
 }
 
+fn push_integer(out: &mut Buffer, value: impl itoa::Integer) {
+    out.push(itoa::Buffer::new().format(value).as_bytes());
+}
+
 /// Lends a text that holds a foreign value until it is known whether it needs quotes.
 fn with_text(lend: impl FnOnce(&mut String)) {
     thread_local!(static TEXT: Cell<String> = const { Cell::new(String::new()) });
@@ -192,19 +193,22 @@ fn with_text(lend: impl FnOnce(&mut String)) {
 
 impl Visit for Line<'_> {
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.integer(field, value, Some(value));
+        self.integer(field, Some(value), |out| push_integer(out, value));
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.integer(field, value, i64::try_from(value).ok());
+        let micros = i64::try_from(value).ok();
+        self.integer(field, micros, |out| out.push_number(value));
     }
 
     fn record_i128(&mut self, field: &Field, value: i128) {
-        self.integer(field, value, i64::try_from(value).ok());
+        let micros = i64::try_from(value).ok();
+        self.integer(field, micros, |out| push_integer(out, value));
     }
 
     fn record_u128(&mut self, field: &Field, value: u128) {
-        self.integer(field, value, i64::try_from(value).ok());
+        let micros = i64::try_from(value).ok();
+        self.integer(field, micros, |out| push_integer(out, value));
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {

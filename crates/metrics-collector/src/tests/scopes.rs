@@ -256,3 +256,80 @@ fn a_runtime_shut_down_in_mid_call_cancels_the_call() {
     drop(runtime);
     assert_eq!(worker.seen(), ["t 0ms: cancelled", "guard 0ms"]);
 }
+
+#[test]
+fn a_thread_that_records_while_the_scope_ends_loses_nothing() {
+    for _ in 0..200 {
+        let worker = Worker::new("w");
+        let together = Arc::new(Barrier::new(2));
+        let thread = worker.collector.scope_sync(|| {
+            let together = Arc::clone(&together);
+            crate::thread_spawn(move || {
+                note("before");
+                together.wait();
+                for _ in 0..20 {
+                    note("while it ends");
+                }
+            })
+        });
+        let scope = worker.collector.scope(pending::<()>());
+        let mut scope = Box::pin(scope);
+        assert!(poll(scope.as_mut()).is_pending());
+        together.wait();
+        drop(scope);
+        worker.collector.close(&metrics_core::ErrorText::CANCELLED);
+        thread.join().unwrap();
+        // A call that was closed in mid-flight is an event all the same.
+        assert_eq!(worker.events().len(), 21);
+        assert_eq!(worker.collector.totals().tool_calls, 21);
+        assert_eq!(worker.collector.in_flight(), []);
+    }
+}
+
+#[test]
+fn a_panic_in_a_drop_leaves_the_scope_and_keeps_the_calls() {
+    struct PanicsWhenDropped;
+    impl Drop for PanicsWhenDropped {
+        fn drop(&mut self) {
+            let _call = start_tool_call("in a drop");
+            panic!("in a drop");
+        }
+    }
+    let worker = Worker::new("w");
+    let mut scope = Box::pin(worker.collector.scope(async {
+        let _guard = PanicsWhenDropped;
+        tool_call("t", pending::<Result<(), Failed>>()).await
+    }));
+    assert!(poll(scope.as_mut()).is_pending());
+    let dropped = catch_unwind(AssertUnwindSafe(|| drop(scope)));
+    assert_eq!(dropped.unwrap_err().downcast_ref(), Some(&"in a drop"));
+    assert_eq!(current_worker_id(), None);
+    assert_eq!(
+        worker.seen(),
+        ["t 0ms: cancelled", "in a drop 0ms: panicked"]
+    );
+}
+
+#[test]
+fn handles_lent_to_timers_come_back_to_their_own_scope_or_go() {
+    let (a, b) = (Worker::new("a"), Worker::new("b"));
+    let handles = |worker: &Worker| Arc::strong_count(&worker.collector.0);
+    let (before_a, before_b) = (handles(&a), handles(&b));
+    let from_a = a.collector.scope_sync(|| {
+        note("a");
+        // One for the scope, one spare.
+        assert_eq!(handles(&a), before_a + 2);
+        let [first, second] = [start_tool_call("first"), start_tool_call("second")];
+        assert_eq!(handles(&a), before_a + 3);
+        first.succeed();
+        second
+    });
+    assert_eq!(handles(&a), before_a + 1);
+    b.collector.scope_sync(|| {
+        from_a.succeed();
+        note("b");
+    });
+    assert_eq!((handles(&a), handles(&b)), (before_a, before_b));
+    assert_eq!(a.seen(), ["a 0ms", "first 0ms", "second 0ms"]);
+    assert_eq!(b.seen(), ["b 0ms"]);
+}

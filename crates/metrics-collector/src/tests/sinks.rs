@@ -5,6 +5,7 @@ use std::{
     sync::{
         Arc, Mutex,
         atomic::{AtomicU32, Ordering},
+        mpsc,
     },
     time::Duration,
 };
@@ -209,4 +210,84 @@ fn a_sink_may_ask_the_collector() {
         outer.succeed();
     });
     assert_eq!(*sink.0.lock().unwrap(), [(1, 1), (2, 0)]);
+}
+
+/// Says when an event has come, keeps it when it is told to, and says so again.
+#[derive(Debug)]
+struct Stuck {
+    says: Mutex<mpsc::Sender<&'static str>>,
+    go_on: Mutex<mpsc::Receiver<()>>,
+    kept: MemorySink,
+}
+
+impl EventSink for Stuck {
+    fn record(&self, worker: &WorkerId, event: &Event<'_>) {
+        let says = self.says.lock().unwrap();
+        says.send("come").unwrap();
+        self.go_on.lock().unwrap().recv().unwrap();
+        self.kept.record(worker, event);
+        says.send("kept").unwrap();
+    }
+
+    fn flush(&self, worker: &WorkerId) -> Flush {
+        self.kept.flush(worker)
+    }
+}
+
+#[test]
+fn a_runtime_shut_down_in_mid_record_loses_nothing() {
+    let ((says, said), (go, go_on)) = (mpsc::channel(), mpsc::channel());
+    let sink = Arc::new(Stuck {
+        says: Mutex::new(says),
+        go_on: Mutex::new(go_on),
+        kept: MemorySink::default(),
+    });
+    let said = || said.recv_timeout(Duration::from_mins(1)).unwrap();
+    let collector = MetricsCollector::new("w", sink.clone());
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .build()
+        .unwrap();
+    runtime.spawn(collector.scope(async {
+        tool_call("first", async { Ok::<_, Failed>(()) }).await?;
+        tool_call("second", std::future::pending::<Result<(), Failed>>()).await
+    }));
+    assert_eq!(said(), "come");
+    runtime.shutdown_background();
+    go.send(()).unwrap();
+    assert_eq!(said(), "kept");
+    // The task began its second call, and is dropped in it.
+    assert_eq!(said(), "come");
+    go.send(()).unwrap();
+    assert_eq!(said(), "kept");
+    let kept = sink.kept.events(&WorkerId::from("w"));
+    let errors: Vec<_> = kept.iter().map(|it| it.outcome().error()).collect();
+    assert_eq!(errors, [None, Some("cancelled")]);
+}
+
+#[test]
+fn a_sink_that_panics_as_it_is_dropped_or_throws_what_panics_harms_nobody() {
+    #[derive(Debug)]
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            assert!(std::thread::panicking(), "as it is dropped");
+        }
+    }
+    impl EventSink for Bomb {
+        fn record(&self, _: &WorkerId, _: &Event<'_>) {
+            std::panic::panic_any(Bomb);
+        }
+
+        fn flush(&self, _: &WorkerId) -> Flush {
+            Flush::ready(Ok(()))
+        }
+    }
+    let collector = MetricsCollector::new("w", Arc::new(Bomb));
+    collector.scope_sync(|| start_tool_call("t").succeed());
+    assert_eq!(
+        collector.flush_wait(Duration::ZERO),
+        lost(1, "the sink panicked")
+    );
+    drop(collector);
 }

@@ -1,10 +1,10 @@
 //! The clock rule at its limits.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
-use super::{CallTime, Clock, ManualClock};
+use super::{CallTime, Clock, LastLook, ManualClock};
 use crate::Timestamp;
 
 proptest! {
@@ -51,4 +51,20 @@ fn the_system_clock_is_near_the_machines() {
         .unwrap()
     };
     assert!((micros(before)..=micros(after)).contains(&ours));
+}
+
+#[test]
+fn a_look_at_the_wall_clock_is_good_for_a_millisecond() {
+    let seen = |micros: i64| Timestamp::from_unix_micros(1_000_000_000 + micros);
+    let (look, first) = (LastLook::none(), Instant::now());
+    let at = |micros| first + Duration::from_micros(micros);
+    let none = || -> Timestamp { panic!("the wall clock was read again") };
+    assert_eq!(look.timestamp_at(at(0), || seen(0)), seen(0));
+    assert_eq!(look.timestamp_at(at(400), none), seen(400));
+    assert_eq!(look.timestamp_at(at(999), none), seen(999));
+    // By then it has been set back.
+    assert_eq!(look.timestamp_at(at(1000), || seen(-7)), seen(-7));
+    assert_eq!(look.timestamp_at(at(1999), none), seen(992));
+    // Another thread's end, read earlier than our last look.
+    assert_eq!(look.timestamp_at(at(900), || seen(5)), seen(5));
 }
