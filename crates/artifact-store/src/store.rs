@@ -14,9 +14,10 @@ use crate::{
     StoreError,
     confined::{Dir, Refusal},
     data_dir::{self, IfMissing, OWN_DIR},
+    death::{Deaths, WorkerDeath},
     metadata::{DEFAULT_OWNER, METADATA_FORMAT, Metadata, Status},
     reader::WorkerReader,
-    run::{self, Run},
+    run::Run,
     whole_file,
     worker::WorkerWriter,
     worker_id,
@@ -33,6 +34,8 @@ struct Inner {
     clock: Clock,
     /// Each worker made here holds it too: its process lives, even if this store is gone.
     run: Arc<Run>,
+    /// Each reader holds it too.
+    deaths: Arc<Deaths>,
     writer: Arc<Writer>,
     numbers: Mutex<Numbers>,
 }
@@ -121,6 +124,7 @@ impl ArtifactStore {
             .map_err(StoreError::io("start the writer thread for", &data_dir))?;
         Ok(Self(Arc::new(Inner {
             run: Arc::new(Run::begin(&data_dir)?),
+            deaths: Arc::new(Deaths::of(&data_dir)),
             data_dir,
             clock,
             writer,
@@ -148,6 +152,12 @@ impl ArtifactStore {
         &self.0.clock
     }
 
+    /// Has `tell` called for each worker that this store finds dead and marks as such. The first caller is heard; whether
+    /// this one is.
+    pub fn on_worker_death(&self, tell: impl Fn(&WorkerDeath) + Send + Sync + 'static) -> bool {
+        self.0.deaths.on_death(Box::new(tell))
+    }
+
     /// Makes a worker: its directory, `metadata.json`, an empty `metrics.jsonl`.
     ///
     /// Safe across processes: the directory's creation claims the id.
@@ -157,6 +167,7 @@ impl ArtifactStore {
     pub fn create_worker(&self, new: NewWorker) -> Result<WorkerWriter, StoreError> {
         let now = self.0.clock.timestamp();
         let (worker_id, dir) = self.claim_dir(now, &new.task)?;
+        let machine = self.0.deaths.machine();
         let metadata = Metadata {
             worker_id,
             task: new.task,
@@ -178,8 +189,8 @@ impl ArtifactStore {
             job_id: new.job_id,
             attempt: new.attempt,
             run: Some(self.run_id().to_owned()),
-            host: run::host(),
-            boot_id: run::boot_id(),
+            host: machine.host.clone(),
+            boot_id: machine.boot_id.clone(),
             events: None,
             events_lost: None,
             format: METADATA_FORMAT,
@@ -206,6 +217,7 @@ impl ArtifactStore {
                 worker_id.clone(),
                 self.0.data_dir.join(worker_id.as_str()),
                 dir,
+                Arc::clone(&self.0.deaths),
             )),
             Err(Refusal::Io(source)) => Err(StoreError::Io {
                 action: "open",
@@ -232,6 +244,10 @@ impl ArtifactStore {
                 io::Error::other(error),
             ))
         })
+    }
+
+    pub(crate) fn deaths(&self) -> &Deaths {
+        &self.0.deaths
     }
 
     pub(crate) fn dir(&self) -> Result<Dir, StoreError> {

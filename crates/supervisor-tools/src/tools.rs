@@ -7,7 +7,7 @@ mod definitions;
 use std::{fmt::Write as _, time::Duration};
 
 use artifact_store::{
-    MAX_READ_BYTES, Metadata, SearchOptions, Status, StoreError, WorkerReader, file_names,
+    Liveness, MAX_READ_BYTES, Metadata, SearchOptions, StoreError, WorkerReader, file_names,
 };
 use metrics_core::Timestamp;
 use serde_json::Value;
@@ -509,21 +509,12 @@ impl SupervisorTools {
 
     /// The worker of a job that has ended.
     async fn ended(&self, found: Found) -> Result<FoundWorker, ToolFailure> {
-        let mut found = match found {
+        let found = match found {
             Found::Worker(found) => *found,
             Found::Damaged(found) => return Err(damaged(&found)),
             Found::Job(job) => return Err(self.without_worker(&job).await?),
         };
         if found.metadata.status.is_final() {
-            return Ok(found);
-        }
-        if let Some(job) = &found.job
-            && let Some(status) = final_status(job.status)
-        {
-            // The metadata could not be written at the end, as on a full disk; the book knows how it went.
-            found.metadata.status = status;
-            found.metadata.error.clone_from(&job.error);
-            found.metadata.duration_us = duration_of(job);
             return Ok(found);
         }
         let activity = found
@@ -534,6 +525,10 @@ impl SupervisorTools {
             Some(id) => format!("job {id}"),
             None => format!("worker {}", found.metadata.worker_id),
         };
+        if self.supervisor.store().liveness(&found.metadata) == Liveness::Unknown {
+            let host = found.metadata.host.as_deref();
+            return Err(ToolFailure::NotEnded(texts::unknown(&name, host)));
+        }
         let elapsed = found.metadata.started_at.map(|it| self.since(it));
         Err(ToolFailure::NotEnded(texts::still_running(
             &name,
@@ -604,22 +599,6 @@ fn damaged(found: &DamagedWorker) -> ToolFailure {
         "the metadata of {name}, {} in the job book, cannot be read: {problem}. Its other files may be whole: call read_worker_file with file_path=result.txt.",
         found.job.status
     ))
-}
-
-fn final_status(status: JobStatus) -> Option<Status> {
-    match status {
-        JobStatus::Queued | JobStatus::Running => None,
-        JobStatus::Success => Some(Status::Success),
-        JobStatus::Failed => Some(Status::Failed),
-        JobStatus::Timeout => Some(Status::Timeout),
-        JobStatus::Cancelled => Some(Status::Cancelled),
-    }
-}
-
-/// How long a job ran by the book, in microseconds.
-fn duration_of(job: &Job) -> Option<u64> {
-    let micros = job.finished_at?.unix_micros() - job.started_at?.unix_micros();
-    u64::try_from(micros).ok()
 }
 
 /// The metadata with its long texts cut, and whether any was.

@@ -3,12 +3,12 @@
 use std::{
     fmt,
     fs::File,
-    io::{self, Read as _, Seek as _, SeekFrom, Write as _},
+    io::{self, Write as _},
     os::unix::fs::MetadataExt as _,
     path::Path,
 };
 
-use crate::whole_file::open_to_append;
+use crate::{torn, whole_file::open_to_append};
 
 /// Opens files for appending.
 pub(crate) trait Disk: fmt::Debug + Send + Sync {
@@ -35,7 +35,7 @@ pub(crate) struct SystemDisk;
 impl Disk for SystemDisk {
     fn open(&self, path: &Path) -> io::Result<Box<dyn Output>> {
         let mut file = open_to_append(path)?;
-        repair_tail(&mut file, path)?;
+        torn::move_tail(&mut file, || open_to_append(&path.with_extension("torn")))?;
         Ok(Box::new(SystemFile(file)))
     }
 }
@@ -64,42 +64,4 @@ impl Output for SystemFile {
         let len = self.0.metadata()?.len();
         self.0.set_len(len.saturating_sub(bytes))
     }
-}
-
-/// Moves what stands after the last line end to `metrics.torn` beside the file.
-fn repair_tail(file: &mut File, path: &Path) -> io::Result<()> {
-    const CHUNK: u64 = 4096;
-    let len = file.metadata()?.len();
-    let mut end = len;
-    let mut chunk = Vec::new();
-    while end > 0 {
-        // The first look is at the last byte alone: nearly always it is a line end.
-        let start = if end == len {
-            len - 1
-        } else {
-            end.saturating_sub(CHUNK)
-        };
-        chunk.clear();
-        file.seek(SeekFrom::Start(start))?;
-        (&*file).take(end - start).read_to_end(&mut chunk)?;
-        if let Some(at) = memchr::memrchr(b'\n', &chunk) {
-            end = start + at as u64 + 1;
-            break;
-        }
-        end = start;
-    }
-    if end == len {
-        return Ok(());
-    }
-    file.seek(SeekFrom::Start(end))?;
-    let mut torn = open_to_append(&path.with_extension("torn"))?;
-    let before = torn.metadata()?.len();
-    let moved = io::copy(&mut (&*file).take(len - end), &mut torn)
-        .and_then(|_| torn.write_all(b"\n"))
-        .and_then(|()| file.set_len(end));
-    if moved.is_err() {
-        // It will be tried again; the tail shall not stand there twice.
-        let _ = torn.set_len(before);
-    }
-    moved
 }

@@ -85,7 +85,7 @@ impl Ward {
     }
 
     fn findings(&self) -> Vec<Finding> {
-        all_of(&self.store, None, None).unwrap()
+        all_of(&self.store, &self.own_file("triscope.log"), None).unwrap()
     }
 
     /// The one finding that is not well, which has an advice.
@@ -109,14 +109,14 @@ fn a_store_without_a_fault_passes_all_checks() {
     assert!(bad.is_empty(), "{bad:?}");
     let checks: Vec<_> = findings.iter().map(|it| it.check).collect();
     let expected = "disk space, own files, job book, log level, log file, log lines, metadata, dead workers, \
-                    metrics files, metrics lines, events lost, durations, clock, unfinished files";
+                    metrics files, metrics lines, events lost, durations, clock, unfinished files, dead runs";
     assert_eq!(checks.join(", "), expected);
 }
 
 /// What is broken, the check that sees it, and words of what it says.
 type Fault = (fn(&Ward), &'static str, &'static str);
 
-const FAULTS: [Fault; 17] = [
+const FAULTS: [Fault; 19] = [
     (
         |it| fs::write(it.file("metadata.json"), "{").unwrap(),
         "metadata",
@@ -136,6 +136,26 @@ const FAULTS: [Fault; 17] = [
         },
         "dead workers",
         "last seen alive 2",
+    ),
+    (
+        |it| {
+            it.edit(|it| {
+                it["status"] = json!("running");
+                it["run"] = json!("00000000-0000-4000-8000-000000000000");
+                it["host"] = json!("elsewhere");
+                it["boot_id"] = json!("another");
+            });
+        },
+        "dead workers",
+        "was made on elsewhere: nothing here can tell",
+    ),
+    (
+        |it| {
+            let name = "run/00000000-0000-4000-8000-000000000000.lock";
+            fs::write(it.own_file(name), "").unwrap();
+        },
+        "dead runs",
+        "1 lock file of processes that died: 00000000",
     ),
     (
         |it| fs::remove_file(it.file("metrics.jsonl")).unwrap(),
