@@ -82,6 +82,7 @@ fn all_of(
     log: &Path,
     rust_log: Option<&str>,
 ) -> Result<Vec<Finding>, StoreError> {
+    let index = book::index(store); // Before a list could make it anew.
     let workers = Workers::newest(store)?;
     let mut metrics = workers
         .readable
@@ -95,6 +96,7 @@ fn all_of(
     let mut findings = place::disk_space(store);
     findings.extend(place::own_files(store));
     findings.extend(book::job_book(store, of_jobs.count()));
+    findings.extend(index);
     findings.extend(log::log_level(rust_log));
     findings.extend(log::log_file(store, log, are_events));
     findings.extend(of_workers(store, &workers));

@@ -108,7 +108,7 @@ fn a_store_without_a_fault_passes_all_checks() {
     let bad: Vec<_> = findings.iter().filter(|it| it.level != Level::Ok).collect();
     assert!(bad.is_empty(), "{bad:?}");
     let checks: Vec<_> = findings.iter().map(|it| it.check).collect();
-    let expected = "disk space, own files, job book, log level, log file, log lines, metadata, dead workers, \
+    let expected = "disk space, own files, job book, index, log level, log file, log lines, metadata, dead workers, \
                     metrics files, metrics lines, events lost, durations, clock, unfinished files, dead runs";
     assert_eq!(checks.join(", "), expected);
 }
@@ -116,7 +116,7 @@ fn a_store_without_a_fault_passes_all_checks() {
 /// What is broken, the check that sees it, and words of what it says.
 type Fault = (fn(&Ward), &'static str, &'static str);
 
-const FAULTS: [Fault; 19] = [
+const FAULTS: [Fault; 20] = [
     (
         |it| fs::write(it.file("metadata.json"), "{").unwrap(),
         "metadata",
@@ -243,6 +243,11 @@ const FAULTS: [Fault; 19] = [
         },
         "unfinished files",
         "tool_calls/001_x.txt.1.new",
+    ),
+    (
+        |it| fs::write(it.own_file("index.sqlite"), "garbage").unwrap(),
+        "index",
+        "damaged: file is not a database",
     ),
     (
         |it| fs::write(it.own_file("triscope.log.1.new"), "half").unwrap(),
