@@ -1,6 +1,6 @@
 //! A store without a fault, then each fault alone: the one check that is about it sees it, and no other does.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{ffi::OsStr, fs, os::unix::ffi::OsStrExt as _, path::PathBuf, time::Duration};
 
 use artifact_store::{ArtifactStore, NewWorker, Status};
 use metrics_core::{CallTime, ToolCall};
@@ -265,7 +265,8 @@ fn each_fault_of_a_worker_is_seen_by_its_check_alone() {
         assert_eq!((problem.check, problem.level), (check, Level::Warn), "{n}");
         assert!(problem.found.contains(says), "{n}: {problem:?}");
         let path = problem.path.unwrap();
-        assert!(path.starts_with(ward.store.data_dir()), "{path:?}");
+        let data_dir = ward.store.data_dir().display().to_string();
+        assert!(path.starts_with(&data_dir), "{path:?}");
     }
 }
 
@@ -534,6 +535,12 @@ fn of_a_jobs_attempts_the_last_is_meant() {
         findings[0].found.starts_with(second.id().as_str()),
         "{findings:?}"
     );
+}
+
+#[test]
+fn any_path_can_be_told_to_a_program() {
+    let finding = Finding::ok("log file", "").at(OsStr::from_bytes(b"/logs/\xff.log"));
+    assert_eq!(json!(finding)["path"], "/logs/\u{fffd}.log");
 }
 
 #[test]

@@ -53,7 +53,7 @@ fn metadata(workers: &Workers, _: Timestamp) -> Vec<Finding> {
             name(&worker.metadata)
         );
         let advice = "update triscope; until then what is new in it is not shown";
-        problems.push(Finding::warn(CHECK, found, advice).at(&worker.path));
+        problems.push(Finding::warn(CHECK, one_line(&found), advice).at(&worker.path));
     }
     let (n, newest) = (
         workers.readable.len(),
