@@ -1,6 +1,8 @@
 //! What a look at the store's health needs and nobody else does.
 
-use crate::{ArtifactStore, StoreError, WorkerReader, confined::Dir, whole_file::UNFINISHED};
+use crate::{
+    ArtifactStore, Liveness, StoreError, WorkerReader, confined::Dir, run, whole_file::UNFINISHED,
+};
 
 impl ArtifactStore {
     /// Files in the store's own directory whose writing was not finished: in progress, or broken off.
@@ -15,6 +17,23 @@ impl ArtifactStore {
         };
         entries.retain(|it| !it.is_dir && it.name.ends_with(UNFINISHED));
         Ok(entries.into_iter().map(|it| it.name).collect())
+    }
+
+    /// The runs of processes that died: each left its lock file behind, which nothing needs any more.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn dead_runs(&self) -> Result<Vec<String>, StoreError> {
+        let path = run::run_dir(self.data_dir());
+        let names = match Dir::open(&path).map(|it| it.names()) {
+            Ok(names) => names.map_err(StoreError::io("list", path))?,
+            Err(_) => Vec::new(),
+        };
+        let runs = names
+            .iter()
+            .filter_map(|(name, _)| name.strip_suffix(".lock"));
+        let dead = runs.filter(|it| self.run_liveness(it) == Liveness::Dead);
+        Ok(dead.map(str::to_owned).collect())
     }
 }
 

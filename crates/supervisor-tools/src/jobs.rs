@@ -23,7 +23,7 @@ mod test_support;
 pub use self::{
     book::JobBook,
     error::JobBookError,
-    examine::{BookSummary, MovedBook},
+    examine::{BookSummary, MovedBook, sqlite_fault},
     id::{JobId, JobIdError},
     job::{Job, JobFilter, NewJob, RunId},
     recovery::Recovery,

@@ -65,7 +65,7 @@ mod tests;
 pub use crate::{
     jobs::{
         BookSummary, FinalStatus, Job, JobBook, JobBookError, JobFilter, JobId, JobIdError, JobRef,
-        JobRefError, JobStatus, JobStatusError, MovedBook, NewJob, Recovery, RunId,
+        JobRefError, JobStatus, JobStatusError, MovedBook, NewJob, Recovery, RunId, sqlite_fault,
     },
     ordinal::Ordinal,
     prompt::SUPERVISOR_PROMPT,

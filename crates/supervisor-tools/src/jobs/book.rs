@@ -68,7 +68,7 @@ const CLAIM_NEXT_ANY: &str = claim!(
 /// - One job is claimed by one process; its first final state stands.
 /// - A number is never given twice, not even after its job is gone.
 /// - Opening the book, and reading it, runs and changes no job.
-/// - Calls block: for a commit's time, and at most for 5 s while other processes write.
+/// - Calls block: for a commit's time, and at most for 30 s while other processes write.
 /// - A damaged book of a store is mended, unless others have it open; see [`of_store`](Self::of_store).
 #[derive(Debug)]
 pub struct JobBook {

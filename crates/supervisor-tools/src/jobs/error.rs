@@ -70,7 +70,7 @@ pub enum JobBookError {
         known: i64,
     },
     /// Another connection kept its lock for longer than we wait.
-    #[error("the job book `{}` was locked for 5 s; try again, and see which process holds it", path.display())]
+    #[error("the job book `{}` was locked for 30 s; try again, and see which process holds it", path.display())]
     Busy {
         /// The book.
         path: PathBuf,

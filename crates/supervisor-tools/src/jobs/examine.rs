@@ -48,13 +48,7 @@ impl JobBook {
         open::check_beginning(path)?;
         let path = &path::absolute(path).map_err(|it| JobBookError::not_writable(path, it))?;
         let fault = |source| JobBookError::from_sqlite(path, source);
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
-            | OpenFlags::SQLITE_OPEN_NO_MUTEX
-            | OpenFlags::SQLITE_OPEN_URI;
-        // Where there is no log, nobody has the book open: SQLite need not make one, nor leave it there.
-        let is_still = !with_suffix(path, "-wal").exists();
-        let connection = Connection::open_with_flags(uri(path, is_still), flags).map_err(fault)?;
-        connection.busy_timeout(open::BUSY_TIMEOUT).map_err(fault)?;
+        let connection = look_into(path).map_err(fault)?;
         if open::find_format(&connection, path)? == 0 {
             return Ok(None);
         }
@@ -100,6 +94,30 @@ impl JobBook {
         moved.sort_by(|one, other| one.path.cmp(&other.path));
         Ok(moved)
     }
+}
+
+/// What is wrong with the SQLite file at `path`, whatever it is for; `None` if it is sound, or there is none. Changes nothing.
+pub fn sqlite_fault(path: &Path) -> Option<String> {
+    if !path.exists() {
+        return None;
+    }
+    let look = || look_into(path).and_then(|it| open::quick_check(&it));
+    match look() {
+        Ok(fault) => fault,
+        Err(error) => Some(error.to_string()),
+    }
+}
+
+/// Opens a file for reading, without leaving anything beside it.
+fn look_into(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_URI;
+    // Where there is no log, nobody has a book open: SQLite need not make one, nor leave it there.
+    let is_still = !with_suffix(path, "-wal").exists();
+    let connection = Connection::open_with_flags(uri(path, is_still), flags)?;
+    connection.busy_timeout(open::BUSY_TIMEOUT)?;
+    Ok(connection)
 }
 
 /// The path in the form that takes options.

@@ -14,8 +14,9 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior, config::DbConfig};
 
 use super::{JobBookError, files::with_suffix, row::read_job};
 
-/// How long a call waits for another connection's lock.
-pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a call waits for another connection's lock. Turns are not fair, and each takes a wait for the disk: with many
+/// processes at a slow disk, one has waited longer than 5 s.
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 /// The format that [`SCHEMA`] makes, kept as `user_version`. A step up gets a migration in [`migrate`], never one down.
 const FORMAT: i64 = 1;
 /// `application_id` of the file: `tJob`.
@@ -116,16 +117,20 @@ pub(super) fn open_checked(path: &Path) -> Result<Connection, JobBookError> {
 /// Reads all that the file holds.
 pub(super) fn check(connection: &Connection, path: &Path) -> Result<(), JobBookError> {
     let fault = |source| JobBookError::from_sqlite(path, source);
-    let found = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));
-    let found = match found {
-        Ok(found) if found == "ok" => return rows_make_sense(connection).map_err(fault),
-        Ok(found) => found,
-        Err(error) => return Err(fault(error)),
-    };
-    Err(JobBookError::Damaged {
-        path: path.to_owned(),
-        source: found.into(),
-    })
+    match quick_check(connection).map_err(fault)? {
+        None => rows_make_sense(connection).map_err(fault),
+        Some(found) => Err(JobBookError::Damaged {
+            path: path.to_owned(),
+            source: found.into(),
+        }),
+    }
+}
+
+/// Reads all pages; what is wrong with the first that does not fit.
+pub(super) fn quick_check(connection: &Connection) -> rusqlite::Result<Option<String>> {
+    let sql = "PRAGMA quick_check(1)";
+    let found: String = connection.query_row(sql, [], |row| row.get(0))?;
+    Ok(Some(found).filter(|it| it != "ok"))
 }
 
 /// Whether each row is one that we could have written.

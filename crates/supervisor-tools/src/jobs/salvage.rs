@@ -73,10 +73,6 @@ fn read(copy: &Path) -> Salvaged {
             read_rows(&connection, &format!("AND id = {number}"), &mut found);
         }
     }
-    // A number that was not given yet is not a row's, but garbage.
-    if let Some(highest) = found.highest {
-        found.jobs.retain(|id, _| *id <= highest);
-    }
     found
 }
 

@@ -9,7 +9,10 @@ mod log;
 mod place;
 mod workers;
 
-use std::path::Path;
+use std::{
+    path::{Path, PathBuf},
+    sync::OnceLock,
+};
 
 use artifact_store::{ArtifactStore, StoreError};
 use supervisor_tools::{JobRef, one_line};
@@ -31,8 +34,9 @@ pub(crate) fn doctor(common: &Common, arguments: &Doctor) -> Exit {
     let mut findings = vec![place];
     let mut exit = None;
     if let Some(store) = &store {
+        tell_deaths(store, common);
         let looked = match &arguments.worker {
-            None => all_of(store, common.log_file.as_deref(), rust_log),
+            None => all_of(store, &log_path(store, common), rust_log),
             Some(worker) => match JobRef::parse(worker) {
                 Ok(job) => one_of(store, &job),
                 Err(none) => Ok(vec![no_worker(none.given())]),
@@ -60,12 +64,28 @@ pub(crate) fn doctor(common: &Common, arguments: &Doctor) -> Exit {
     exit.unwrap_or(if is_well { Exit::Done } else { Exit::JobFailed })
 }
 
-/// All checks of a store; its log is at `log`, or where it usually is.
+/// Whoever finds a dead worker first writes it down, in the log too; only then a log is opened.
+fn tell_deaths(store: &ArtifactStore, common: &Common) {
+    let path = log_path(store, common);
+    let log = OnceLock::new();
+    store.on_worker_death(move |death| {
+        let _guard = log.get_or_init(|| log_format::to_file(&path).install());
+        metrics_collector::log_worker_death(&death.worker_id, &death.events);
+    });
+}
+
+fn log_path(store: &ArtifactStore, common: &Common) -> PathBuf {
+    let usual = || store.own_dir().join("triscope.log");
+    common.log_file.clone().unwrap_or_else(usual)
+}
+
+/// All checks of a store whose log is at `log`.
 fn all_of(
     store: &ArtifactStore,
-    log: Option<&Path>,
+    log: &Path,
     rust_log: Option<&str>,
 ) -> Result<Vec<Finding>, StoreError> {
+    let index = book::index(store); // Before a list could make it anew.
     let workers = Workers::newest(store)?;
     let mut metrics = workers
         .readable
@@ -76,13 +96,14 @@ fn all_of(
         .readable
         .iter()
         .filter(|it| it.metadata.job_id.is_some());
-    let usual_log = store.own_dir().join("triscope.log");
     let mut findings = place::disk_space(store);
     findings.extend(place::own_files(store));
     findings.extend(book::job_book(store, of_jobs.count()));
+    findings.extend(index);
     findings.extend(log::log_level(rust_log));
-    findings.extend(log::log_file(store, log.unwrap_or(&usual_log), are_events));
+    findings.extend(log::log_file(store, log, are_events));
     findings.extend(of_workers(store, &workers));
+    findings.extend(workers::dead_runs(store));
     Ok(findings)
 }
 

@@ -2,8 +2,10 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
+use rusqlite::Connection;
+
 use crate::jobs::{
-    BookSummary, JobBook, JobBookError,
+    BookSummary, JobBook, JobBookError, sqlite_fault,
     test_support::{TestBook, at, id, run},
 };
 
@@ -82,4 +84,26 @@ fn a_damaged_book_is_named_and_left_as_it_is() {
     fs::write(&log, "something").unwrap();
     assert!(JobBook::examine(&test.path).unwrap_err().is_damaged());
     assert_eq!(fs::read(log).unwrap(), b"something");
+}
+
+#[test]
+fn a_file_of_any_program_is_sound_or_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("index.sqlite");
+    assert_eq!(sqlite_fault(&path), None);
+    assert!(!path.exists());
+    let connection = Connection::open(&path).unwrap();
+    connection
+        .execute_batch("CREATE TABLE songs (name TEXT); INSERT INTO songs VALUES ('x')")
+        .unwrap();
+    drop(connection);
+    assert_eq!(sqlite_fault(&path), None);
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[4096..].fill(0);
+    fs::write(&path, &bytes).unwrap();
+    let fault = sqlite_fault(&path).unwrap();
+    assert!(!fault.is_empty());
+    fs::write(&path, "garbage").unwrap();
+    assert_eq!(sqlite_fault(&path).unwrap(), "file is not a database");
+    assert_eq!(files(&path).len(), 1);
 }

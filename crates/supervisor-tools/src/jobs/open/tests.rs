@@ -61,7 +61,7 @@ fn commits_wait_for_the_disk_in_a_write_ahead_log() {
         };
         assert_eq!(pragma("journal_mode"), "wal".to_owned().into());
         assert_eq!(pragma("synchronous"), 2.into(), "FULL");
-        assert_eq!(pragma("busy_timeout"), 5_000.into());
+        assert_eq!(pragma("busy_timeout"), 30_000.into());
         assert_eq!(pragma("user_version"), 1.into());
     }
 }

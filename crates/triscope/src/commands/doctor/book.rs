@@ -1,7 +1,7 @@
-//! The job book: whether it is sound, and whether one before it was not.
+//! The SQLite files: whether the job book is sound, and whether one before it was not; whether the index is.
 
 use artifact_store::ArtifactStore;
-use supervisor_tools::{JobBook, JobBookError, one_line};
+use supervisor_tools::{JobBook, JobBookError, one_line, sqlite_fault};
 
 use super::finding::{Finding, count};
 
@@ -62,4 +62,22 @@ pub(super) fn job_book(store: &ArtifactStore, n_jobs: usize) -> Vec<Finding> {
         findings.push(Finding::warn(JOB_BOOK, one_line(&found), advice).at(moved.path));
     }
     findings
+}
+
+/// The cache of lists, which is held against the directories whenever it is used, and made anew where it does not fit.
+pub(super) fn index(store: &ArtifactStore) -> Vec<Finding> {
+    const CHECK: &str = "index";
+    let path = store.own_dir().join("index.sqlite");
+    let finding = match sqlite_fault(&path) {
+        Some(fault) => Finding::warn(
+            CHECK,
+            format!("damaged: {}", one_line(&fault)),
+            "nothing to do: lists read the directories instead, and make it anew; it can be deleted at any time",
+        ),
+        None if path.exists() => {
+            Finding::ok(CHECK, "sound; a cache that can be deleted at any time")
+        }
+        None => Finding::ok(CHECK, "none yet: lists read the directories"),
+    };
+    vec![finding.at(path)]
 }

@@ -2,15 +2,15 @@
 
 use std::path::PathBuf;
 
-use artifact_store::{ArtifactStore, Metadata, StoreError, WorkerFilter, WorkerReader, file_names};
+use artifact_store::{
+    ArtifactStore, Liveness, Metadata, StoreError, WorkerFilter, WorkerReader, file_names,
+};
 use metrics_core::{Event, LineContent, WorkerId};
 
 /// Workers that are looked at unless one is named: reading all events of all workers can take long.
 const NEWEST: usize = 1_000;
 /// Lines of one file that are told one by one.
 const TOLD_LINES: usize = 100;
-/// What a torn tail of `metrics.jsonl` is kept as.
-const TORN: &str = "metrics.torn";
 
 /// The workers that are looked at.
 #[derive(Debug, Default)]
@@ -25,6 +25,7 @@ pub(super) struct Workers {
 #[derive(Debug)]
 pub(super) struct Worker {
     pub(super) metadata: Metadata,
+    pub(super) liveness: Liveness,
     pub(super) path: PathBuf,
     pub(super) metrics: Result<Metrics, StoreError>,
     pub(super) has_torn_tail: bool,
@@ -106,10 +107,11 @@ impl Worker {
         let reader = store.worker(&metadata.worker_id)?;
         let files = reader.files()?;
         Ok(Self {
+            liveness: store.liveness(&metadata),
             metadata,
             path: reader.path().to_owned(),
             metrics: Metrics::read(&reader),
-            has_torn_tail: files.iter().any(|it| it == TORN),
+            has_torn_tail: files.iter().any(|it| it == file_names::TORN),
             unfinished: reader.unfinished_files()?,
             files,
         })

@@ -1,6 +1,6 @@
 //! What a check found: how it is kept, and how it is shown.
 
-use std::{collections::BTreeMap, fmt::Write as _, path::PathBuf};
+use std::{collections::BTreeMap, fmt::Write as _, path::Path};
 
 use serde::Serialize;
 
@@ -25,8 +25,8 @@ pub(super) struct Finding {
     pub(super) found: String,
     /// What to do about it.
     pub(super) advice: Option<String>,
-    /// The file or directory it is about.
-    pub(super) path: Option<PathBuf>,
+    /// The file or directory it is about; JSON knows no bytes that are not UTF-8, so these are replaced.
+    pub(super) path: Option<String>,
 }
 
 /// Findings of one kind that are shown to a person; a program gets them all.
@@ -58,8 +58,8 @@ impl Finding {
         }
     }
 
-    pub(super) fn at(mut self, path: impl Into<PathBuf>) -> Self {
-        self.path = Some(path.into());
+    pub(super) fn at(mut self, path: impl AsRef<Path>) -> Self {
+        self.path = Some(path.as_ref().display().to_string());
         self
     }
 }

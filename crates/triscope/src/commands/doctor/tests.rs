@@ -1,6 +1,6 @@
 //! A store without a fault, then each fault alone: the one check that is about it sees it, and no other does.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{ffi::OsStr, fs, os::unix::ffi::OsStrExt as _, path::PathBuf, time::Duration};
 
 use artifact_store::{ArtifactStore, NewWorker, Status};
 use metrics_core::{CallTime, ToolCall};
@@ -85,7 +85,7 @@ impl Ward {
     }
 
     fn findings(&self) -> Vec<Finding> {
-        all_of(&self.store, None, None).unwrap()
+        all_of(&self.store, &self.own_file("triscope.log"), None).unwrap()
     }
 
     /// The one finding that is not well, which has an advice.
@@ -108,15 +108,15 @@ fn a_store_without_a_fault_passes_all_checks() {
     let bad: Vec<_> = findings.iter().filter(|it| it.level != Level::Ok).collect();
     assert!(bad.is_empty(), "{bad:?}");
     let checks: Vec<_> = findings.iter().map(|it| it.check).collect();
-    let expected = "disk space, own files, job book, log level, log file, log lines, metadata, dead workers, \
-                    metrics files, metrics lines, events lost, durations, clock, unfinished files";
+    let expected = "disk space, own files, job book, index, log level, log file, log lines, metadata, dead workers, \
+                    metrics files, metrics lines, events lost, durations, clock, unfinished files, dead runs";
     assert_eq!(checks.join(", "), expected);
 }
 
 /// What is broken, the check that sees it, and words of what it says.
 type Fault = (fn(&Ward), &'static str, &'static str);
 
-const FAULTS: [Fault; 17] = [
+const FAULTS: [Fault; 20] = [
     (
         |it| fs::write(it.file("metadata.json"), "{").unwrap(),
         "metadata",
@@ -136,6 +136,26 @@ const FAULTS: [Fault; 17] = [
         },
         "dead workers",
         "last seen alive 2",
+    ),
+    (
+        |it| {
+            it.edit(|it| {
+                it["status"] = json!("running");
+                it["run"] = json!("00000000-0000-4000-8000-000000000000");
+                it["host"] = json!("elsewhere");
+                it["boot_id"] = json!("another");
+            });
+        },
+        "dead workers",
+        "was made on elsewhere: nothing here can tell",
+    ),
+    (
+        |it| {
+            let name = "run/00000000-0000-4000-8000-000000000000.lock";
+            fs::write(it.own_file(name), "").unwrap();
+        },
+        "dead runs",
+        "1 lock file of processes that died: 00000000",
     ),
     (
         |it| fs::remove_file(it.file("metrics.jsonl")).unwrap(),
@@ -225,6 +245,11 @@ const FAULTS: [Fault; 17] = [
         "tool_calls/001_x.txt.1.new",
     ),
     (
+        |it| fs::write(it.own_file("index.sqlite"), "garbage").unwrap(),
+        "index",
+        "damaged: file is not a database",
+    ),
+    (
         |it| fs::write(it.own_file("triscope.log.1.new"), "half").unwrap(),
         "own files",
         "triscope.log.1.new",
@@ -240,7 +265,8 @@ fn each_fault_of_a_worker_is_seen_by_its_check_alone() {
         assert_eq!((problem.check, problem.level), (check, Level::Warn), "{n}");
         assert!(problem.found.contains(says), "{n}: {problem:?}");
         let path = problem.path.unwrap();
-        assert!(path.starts_with(ward.store.data_dir()), "{path:?}");
+        let data_dir = ward.store.data_dir().display().to_string();
+        assert!(path.starts_with(&data_dir), "{path:?}");
     }
 }
 
@@ -509,6 +535,12 @@ fn of_a_jobs_attempts_the_last_is_meant() {
         findings[0].found.starts_with(second.id().as_str()),
         "{findings:?}"
     );
+}
+
+#[test]
+fn any_path_can_be_told_to_a_program() {
+    let finding = Finding::ok("log file", "").at(OsStr::from_bytes(b"/logs/\xff.log"));
+    assert_eq!(json!(finding)["path"], "/logs/\u{fffd}.log");
 }
 
 #[test]

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use artifact_store::{METADATA_FORMAT, Metadata, Status, StoreError};
+use artifact_store::{
+    ArtifactStore, Liveness, METADATA_FORMAT, Metadata, Status, StoreError, WORKER_DIED,
+};
 use metrics_core::{DurationText, Timestamp};
 use supervisor_tools::one_line;
 
@@ -11,8 +13,6 @@ use super::{
     finding::{Finding, count, or_ok},
 };
 
-/// What a worker's metadata says once somebody found its process dead.
-const DIED: &str = "worker process died";
 /// A clock that is ahead by more is set wrong somewhere.
 const AHEAD_MICROS: i64 = 24 * 3_600_000_000;
 
@@ -53,7 +53,7 @@ fn metadata(workers: &Workers, _: Timestamp) -> Vec<Finding> {
             name(&worker.metadata)
         );
         let advice = "update triscope; until then what is new in it is not shown";
-        problems.push(Finding::warn(CHECK, found, advice).at(&worker.path));
+        problems.push(Finding::warn(CHECK, one_line(&found), advice).at(&worker.path));
     }
     let (n, newest) = (
         workers.readable.len(),
@@ -67,7 +67,8 @@ fn metadata(workers: &Workers, _: Timestamp) -> Vec<Finding> {
 }
 
 fn dead_workers(workers: &Workers, _: Timestamp) -> Vec<Finding> {
-    let died = |it: &Metadata| it.status == Status::Failed && it.error.as_deref() == Some(DIED);
+    let died =
+        |it: &Metadata| it.status == Status::Failed && it.error.as_deref() == Some(WORKER_DIED);
     let found = |it: &Metadata| {
         let seen = it.finished_at.map(|it| format!(", last seen alive {it}"));
         format!(
@@ -77,9 +78,26 @@ fn dead_workers(workers: &Workers, _: Timestamp) -> Vec<Finding> {
         )
     };
     let advice = "see what ended its process (the kernel's log tells of memory that ran out); spawn the task again";
-    let problems = of_each(workers, "dead workers", advice, |it| {
+    let mut problems = of_each(workers, "dead workers", advice, |it| {
         died(&it.metadata).then(|| found(&it.metadata))
     });
+    let elsewhere =
+        "look on the machine that it was made on; what was copied from there stays as it is";
+    problems.extend(of_each(workers, "dead workers", elsewhere, |it| {
+        let is_unknown = it.liveness == Liveness::Unknown;
+        is_unknown.then(|| {
+            let host = it
+                .metadata
+                .host
+                .as_deref()
+                .unwrap_or("a machine without a name");
+            format!(
+                "{} is {}, and was made on {host}: nothing here can tell whether it lives",
+                name(&it.metadata),
+                it.metadata.status
+            )
+        })
+    }));
     let running = workers
         .readable
         .iter()
@@ -242,6 +260,26 @@ fn unfinished_files(workers: &Workers, _: Timestamp) -> Vec<Finding> {
         })
     });
     or_ok(problems, CHECK, "none")
+}
+
+/// What processes that died left beside the workers.
+pub(super) fn dead_runs(store: &ArtifactStore) -> Vec<Finding> {
+    const CHECK: &str = "dead runs";
+    let path = store.own_dir().join("run");
+    let finding = match store.dead_runs() {
+        Ok(runs) if runs.is_empty() => Finding::ok(CHECK, "no process left its lock file behind"),
+        Ok(runs) => Finding::warn(
+            CHECK,
+            format!(
+                "{} of processes that died: {}.lock",
+                count(runs.len(), "lock file"),
+                runs.join(".lock, ")
+            ),
+            "they are in nobody's way, and can be deleted",
+        ),
+        Err(error) => Finding::warn(CHECK, error.to_string(), "change its owner or mode"),
+    };
+    vec![finding.at(path)]
 }
 
 /// More about one worker.
