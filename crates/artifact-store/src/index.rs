@@ -34,8 +34,8 @@ use crate::{ArtifactStore, WorkerFilter, WorkerList, data_dir::OWN_DIR};
 
 /// How many of the newest workers are looked at before a filter is trusted; a look takes about a microsecond.
 const LOOKED_AT: i64 = 1000;
-/// More new workers than this are for the thread; until then the directories answer.
-const MAX_NEW: usize = 2000;
+/// More workers than this that came or went are for the thread; until then the directories answer.
+const MAX_CHANGES: usize = 2000;
 /// How long an answer waits for its turn; a process that is stopped in its turn would keep it for ever.
 const PATIENCE: Duration = Duration::from_millis(50);
 
@@ -127,7 +127,7 @@ impl Index {
         let lock = Lock::exclusive(&self.own_dir, PATIENCE)?;
         let (index, _) = self.current(file, &lock)?;
         let difference = names.difference(index)?;
-        if difference.new.len() > MAX_NEW {
+        if difference.new.len() + difference.gone.len() > MAX_CHANGES {
             return Err(Unusable);
         }
         index.write(&lock, |it| {

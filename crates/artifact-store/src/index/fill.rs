@@ -13,6 +13,7 @@ use std::{
 };
 
 use super::{
+    MAX_CHANGES,
     file::{self, IndexFile, Lock, Unusable},
     names::{self, Names},
     newest::Change,
@@ -136,6 +137,12 @@ impl Filling {
         let lock = self.turn()?;
         index.state()?;
         let difference = names.difference(index)?;
+        if difference.gone.len() > MAX_CHANGES.max(difference.n_kept) {
+            // Anew is quicker, and a file does not shrink.
+            *index = IndexFile::create(&self.own_dir, &lock)?;
+            drop(lock);
+            return self.add_names(index);
+        }
         // What is gone is taken out in the turn that it was found in: it may be there again in the next one.
         index.write(&lock, |it| {
             difference.apply_gone(it)?;

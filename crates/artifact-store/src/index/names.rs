@@ -21,7 +21,8 @@ pub(super) struct Names {
 
 /// What changed since the names were last read.
 pub(super) struct Difference {
-    gone: Vec<i64>,
+    pub(super) gone: Vec<i64>,
+    pub(super) n_kept: usize,
     pub(super) new: Vec<(String, i64)>,
     pub(super) stamp: Option<Stamp>,
 }
@@ -44,11 +45,12 @@ impl Names {
             .connection
             .prepare_cached("SELECT rowid, id, dir FROM worker")?;
         let mut rows = statement.query([])?;
-        let mut gone = Vec::new();
+        let (mut gone, mut n_kept) = (Vec::new(), 0);
         while let Some(row) = rows.next()? {
             let (id, inode): (_, i64) = (row.get_ref(1)?.as_str()?, row.get(2)?);
             if self.inodes.get(id) == Some(&inode) {
                 self.inodes.remove(id);
+                n_kept += 1;
             } else {
                 gone.push(row.get(0)?);
             }
@@ -57,6 +59,7 @@ impl Names {
         new.sort_unstable_by(|one, other| other.cmp(one)); // The newest are wanted first.
         Ok(Difference {
             gone,
+            n_kept,
             new,
             stamp: self.stamp,
         })

@@ -117,3 +117,36 @@ pub(super) fn is_unchanged(dir: &Dir, id: &str, stamp: &[u8]) -> bool {
     dir.look_at(&path)
         .is_ok_and(|it| it.st_dev == dir.stat().st_dev && Stamp::of(&it).bytes() == stamp)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        fs::{self, File},
+        time::{Duration, UNIX_EPOCH},
+    };
+
+    use rustix::fs::fstat;
+
+    use super::{Stamp, changed_ns};
+
+    #[test]
+    fn what_has_just_changed_may_change_again_unseen() {
+        let path = tempfile::NamedTempFile::new().unwrap().into_temp_path();
+        let stat = fstat(File::open(&path).unwrap()).unwrap();
+        let changed = u64::try_from(changed_ns(&stat)).unwrap();
+        let changed = UNIX_EPOCH + Duration::from_nanos(changed);
+        let ms = Duration::from_millis;
+        assert_eq!(Stamp::if_sure(&stat, changed + ms(19)), None);
+        let sure = Stamp::if_sure(&stat, changed + ms(21));
+        assert_eq!(sure, Some(Stamp::of(&stat)));
+        // A clock that was set back.
+        assert_eq!(Stamp::if_sure(&stat, changed - ms(1)), None);
+        assert_eq!(Stamp::if_sure(&stat, UNIX_EPOCH), None);
+
+        fs::write(&path, "longer").unwrap();
+        assert_ne!(
+            Stamp::of(&fstat(File::open(&path).unwrap()).unwrap()),
+            Stamp::of(&stat)
+        );
+    }
+}
