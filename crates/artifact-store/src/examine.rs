@@ -25,13 +25,13 @@ impl ArtifactStore {
     /// [`StoreError::Io`].
     pub fn dead_runs(&self) -> Result<Vec<String>, StoreError> {
         let path = run::run_dir(self.data_dir());
-        let names = match Dir::open(&path).map(|it| it.names()) {
-            Ok(names) => names.map_err(StoreError::io("list", path))?,
+        let entries = match Dir::open(&path).map(|it| it.entries()) {
+            Ok(entries) => entries.map_err(StoreError::io("list", path))?,
             Err(_) => Vec::new(),
         };
-        let runs = names
+        let runs = entries
             .iter()
-            .filter_map(|(name, _)| name.strip_suffix(".lock"));
+            .filter_map(|it| it.name.strip_suffix(".lock"));
         let dead = runs.filter(|it| self.run_liveness(it) == Liveness::Dead);
         Ok(dead.map(str::to_owned).collect())
     }
