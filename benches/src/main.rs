@@ -4,6 +4,7 @@
 mod allocations;
 mod choice;
 mod codec;
+mod file;
 mod line;
 mod list;
 mod peer;
@@ -14,10 +15,14 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let asked: Vec<String> = std::env::args().skip(1).collect();
-    let all: [(&str, fn()); 4] = [
+    let all: [(&str, fn()); 8] = [
         ("codec", codec::run),
         ("line", line::run),
         ("record", record::run),
+        ("file", file::run),
+        ("write-through", file::write_through),
+        ("delay", file::delay),
+        ("sustained", file::sustained),
         ("list", list::run),
     ];
     if let Some(code) = choice::answer(&asked, &all.map(|(name, _)| name)) {

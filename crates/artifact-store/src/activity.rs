@@ -17,7 +17,7 @@ use crate::{
     StoreError, WorkerReader,
     confined::{Dir, Refusal},
     file_names,
-    whole_file::write_whole,
+    whole_file::Files,
     worker::WorkerWriter,
 };
 
@@ -134,12 +134,19 @@ impl OpenCall {
 
 /// A worker's `activity.json`, for whoever writes down what the worker has in flight. Does not keep the worker alive.
 #[derive(Debug)]
-pub struct ActivityFile(PathBuf);
+pub struct ActivityFile {
+    path: PathBuf,
+    files: Files,
+}
 
 impl WorkerWriter {
     /// Its `activity.json`.
     pub fn activity_file(&self) -> ActivityFile {
-        ActivityFile(self.dir().join(file_names::ACTIVITY))
+        ActivityFile {
+            path: self.dir().join(file_names::ACTIVITY),
+            // After a power cut nobody is in doubt whether the worker lives.
+            files: self.files().passing(),
+        }
     }
 }
 
@@ -149,8 +156,8 @@ impl ActivityFile {
     /// # Errors
     /// [`StoreError::Io`].
     pub fn write(&self, calls: &[OpenCall]) -> Result<(), StoreError> {
-        let error = StoreError::io("write", &self.0);
-        let written = encode(calls).and_then(|json| write_whole(&self.0, &json));
+        let error = StoreError::io("write", &self.path);
+        let written = encode(calls).and_then(|json| self.files.write_whole(&self.path, &json));
         written.map_err(error)
     }
 
@@ -167,8 +174,8 @@ impl ActivityFile {
             last_access: NOW,
             last_modification: NOW,
         };
-        utimensat(CWD, &self.0, &times, AtFlags::SYMLINK_NOFOLLOW)
-            .map_err(|it| StoreError::io("touch", &self.0)(it.into()))
+        utimensat(CWD, &self.path, &times, AtFlags::SYMLINK_NOFOLLOW)
+            .map_err(|it| StoreError::io("touch", &self.path)(it.into()))
     }
 
     /// Removes the file, if it is there.
@@ -176,9 +183,9 @@ impl ActivityFile {
     /// # Errors
     /// [`StoreError::Io`].
     pub fn remove(&self) -> Result<(), StoreError> {
-        match fs::remove_file(&self.0) {
+        match fs::remove_file(&self.path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(StoreError::io("remove", &self.0)(error))
+                Err(StoreError::io("remove", &self.path)(error))
             }
             _ => Ok(()),
         }

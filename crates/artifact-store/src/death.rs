@@ -9,7 +9,7 @@ pub(crate) mod reaper_lock;
 use std::{
     collections::HashSet,
     fmt,
-    io::{self, BufRead, BufReader, Seek as _, Write as _},
+    io::{self, BufRead, BufReader, Seek as _},
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::OnceLock,
@@ -22,6 +22,7 @@ use crate::{
     METADATA_FORMAT, Metadata, Status, StoreError, WorkerReader,
     activity::{self, OpenCall},
     confined::{Dir, Refusal},
+    disk::{Output, SystemFile, write_all},
     file_names,
     liveness::{Liveness, Machine, Pulses},
     run, torn,
@@ -241,15 +242,18 @@ impl Traces {
             })?;
             reached(Step::Timed)?;
             let append = |name| dir.file_to_append(name).map_err(Refusal::into_io);
-            let mut metrics = append(file_names::METRICS)?;
-            torn::move_tail(&mut metrics, || append(file_names::TORN))?;
+            let mut metrics = SystemFile(append(file_names::METRICS)?);
+            let open_torn = || -> io::Result<Box<dyn Output>> {
+                Ok(Box::new(SystemFile(append(file_names::TORN)?)))
+            };
+            torn::move_tail(&mut metrics, open_torn, |_| Ok(()))?;
             reached(Step::Repaired)?;
             let mut lines = Vec::new();
             for event in &self.cut_off {
                 event.encode(&mut lines);
                 lines.push(b'\n');
             }
-            metrics.write_all(&lines)?;
+            write_all(&mut metrics, &lines)?;
             reached(Step::Recorded)?;
         }
         // Its calls are events now, so nothing is lost if this is as far as it goes.

@@ -29,6 +29,7 @@ mod activity;
 mod confined;
 mod data_dir;
 mod death;
+mod disk;
 mod error;
 mod examine;
 #[cfg(feature = "index")]
@@ -68,5 +69,5 @@ pub use crate::{
     search::{Match, SearchOptions, SearchResult},
     store::{ArtifactStore, NewWorker, StoreOptions},
     worker::{WorkerWriter, file_names},
-    writer::EventCounts,
+    writer::{EventCounts, RecordMode, RecordModeError},
 };

@@ -13,8 +13,8 @@ use crate::{
     ArtifactStore, StoreError, WorkerFilter,
     confined::{Dir, Refusal},
     data_dir::OWN_DIR,
+    disk::create_private_dir,
     liveness::Pulses,
-    whole_file::create_private_dir,
 };
 
 /// Where workers are on their way out, in triscope's own directory.

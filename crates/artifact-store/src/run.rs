@@ -20,7 +20,11 @@ use rustix::{
 };
 use uuid::Uuid;
 
-use crate::{StoreError, data_dir::OWN_DIR, whole_file::private};
+use crate::{
+    StoreError,
+    data_dir::OWN_DIR,
+    disk::{Open, open_plain},
+};
 
 /// One store's run: `run/<uuid>.lock`, locked for as long as this value lives.
 #[derive(Debug)]
@@ -47,9 +51,7 @@ impl Run {
         let path = lock_path(&run_dir(data_dir), &id);
         // Locked before it has its name, so that nobody ever finds it free.
         let aside = path.with_extension("new");
-        let lock = private(OpenOptions::new().write(true).create_new(true))
-            .open(&aside)
-            .map_err(StoreError::io("create", &aside))?;
+        let lock = open_plain(&aside, Open::New).map_err(StoreError::io("create", &aside))?;
         own_runs().insert(id.clone(), process::id());
         let locked = fcntl_lock(&lock, FlockOperation::NonBlockingLockExclusive)
             .map_err(|it| StoreError::io("lock", &aside)(it.into()))

@@ -10,6 +10,7 @@ mod liveness;
 mod metadata;
 mod modes;
 mod mounts;
+mod power;
 mod prune;
 mod races;
 mod read_file;

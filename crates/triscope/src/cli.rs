@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use artifact_store::RecordMode;
 use clap::{Args, Parser, Subcommand, builder::NonEmptyStringValueParser};
 use supervisor_tools::RowStatus;
 
@@ -39,7 +40,7 @@ pub(crate) struct Common {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run a handful of real workers and show all three tiers
-    Demo,
+    Demo(Recording),
     /// Run one worker on a task and print its result
     Run(Run),
     /// List jobs and workers, newest first
@@ -78,6 +79,15 @@ pub(crate) struct Run {
     /// Print an object for programs
     #[arg(long)]
     pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) recording: Recording,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Recording {
+    /// What recording an event waits for: nothing (buffered), the kernel (write-through) or the disk (fsync)
+    #[arg(long = "recording", value_name = "MODE", default_value_t)]
+    pub(crate) mode: RecordMode,
 }
 
 #[derive(Debug, Args)]

@@ -12,7 +12,7 @@ mod run;
 use std::path::Path;
 
 use anyhow::Context as _;
-use artifact_store::IfMissing;
+use artifact_store::{IfMissing, RecordMode};
 use supervisor_tools::{ToolFailure, one_line};
 
 use crate::{
@@ -30,13 +30,25 @@ pub(crate) async fn run(cli: Cli) -> Exit {
         Command::Man => return man::man(),
         _ => {}
     }
-    let app = match cli.command {
-        Command::Demo => demo::open(&cli.common),
+    let app = match &cli.command {
+        Command::Demo(recording) => demo::open(&cli.common, recording.mode),
         // The worker's tools work where the program was called.
-        Command::Run(_) => std::env::current_dir()
+        Command::Run(arguments) => std::env::current_dir()
             .context("cannot tell the current directory")
-            .and_then(|root| App::open(&cli.common, IfMissing::Create, &root)),
-        _ => App::open(&cli.common, IfMissing::Refuse, Path::new(".")),
+            .and_then(|root| {
+                App::open(
+                    &cli.common,
+                    IfMissing::Create,
+                    &root,
+                    arguments.recording.mode,
+                )
+            }),
+        _ => App::open(
+            &cli.common,
+            IfMissing::Refuse,
+            Path::new("."),
+            RecordMode::default(),
+        ),
     };
     let app = match app {
         Ok(app) => app,
@@ -44,7 +56,7 @@ pub(crate) async fn run(cli: Cli) -> Exit {
     };
     let told = tell_of_recoveries(&app, 0);
     let exit = match cli.command {
-        Command::Demo => demo::demo(&app).await,
+        Command::Demo(_) => demo::demo(&app).await,
         Command::Run(arguments) => run::run(&app, arguments).await,
         Command::Workers(arguments) => read::workers(&app, arguments).await,
         Command::Result(arguments) => read::result(&app, arguments).await,

@@ -10,7 +10,7 @@ use std::{
 
 use rustix::fs::{FlockOperation, fcntl_lock};
 
-use crate::whole_file::open_to_append;
+use crate::disk::{Open, open_plain};
 
 /// `run/reaper.lock`, held. Free again when dropped, or when the process dies.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ impl ReaperLock {
         let mut lock = Self { dir, file: None };
         let file = lock
             .file
-            .insert(open_to_append(&run_dir.join("reaper.lock")).ok()?);
+            .insert(open_plain(&run_dir.join("reaper.lock"), Open::Append).ok()?);
         fcntl_lock(&*file, FlockOperation::NonBlockingLockExclusive).ok()?;
         Some(lock)
     }

@@ -6,7 +6,7 @@
 //! power cut could leave the time and lose the content, so a file of another boot is made anew, too.
 
 use std::{
-    fs::{self, File, OpenOptions, TryLockError},
+    fs::{self, File, TryLockError},
     io,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
@@ -19,7 +19,10 @@ use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_OMIT, utimensat};
 
 use super::settled::Stamp;
-use crate::{liveness::Machine, whole_file::private};
+use crate::{
+    disk::{Open, open_plain},
+    liveness::Machine,
+};
 
 const NAME: &str = "index.sqlite";
 /// What SQLite may put beside a file. Ours has none of them; one that lies there could be taken for a part of it.
@@ -141,7 +144,7 @@ impl IndexFile {
             }
         }
         // For its owner only. Closing it drops locks that connections of this process hold on it, but it has none yet.
-        private(OpenOptions::new().write(true).create_new(true)).open(own_dir.join(NAME))?;
+        open_plain(&own_dir.join(NAME), Open::New)?;
         let mut index = Self::open(own_dir, lock)?;
         index.write(lock, |it| {
             it.execute_batch(SCHEMA)?;

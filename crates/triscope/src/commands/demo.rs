@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use artifact_store::IfMissing;
+use artifact_store::{IfMissing, RecordMode};
 use serde_json::json;
 use supervisor_tools::{JobId, JobRef, RowFilter, SupervisorError, SupervisorTools, ToolFailure};
 
@@ -26,10 +26,10 @@ struct DemoJob {
 }
 
 /// Opens the store; the workers read files in a small directory of the demo's own.
-pub(super) fn open(common: &Common) -> anyhow::Result<App> {
+pub(super) fn open(common: &Common, recording: RecordMode) -> anyhow::Result<App> {
     let data_dir = artifact_store::data_dir(common.data_dir.as_deref())?;
     let files = data_dir.join(".triscope").join("demo");
-    let app = App::open(common, IfMissing::Create, &files)?;
+    let app = App::open(common, IfMissing::Create, &files, recording)?;
     let notes = files.join("notes.txt");
     fs::DirBuilder::new()
         .recursive(true)
