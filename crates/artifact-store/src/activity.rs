@@ -14,7 +14,7 @@ use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_NOW, utimensat};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    StoreError,
+    StoreError, WorkerReader,
     confined::{Dir, Refusal},
     file_names,
     whole_file::write_whole,
@@ -28,8 +28,8 @@ const MAX_BYTES: usize = 1 << 20;
 ///
 /// - Shape of the file: `{"calls":[…]}`, the oldest call first; of a call `kind` (`llm_call` or `tool_call`), `model` and
 ///   `phase` or `tool`, `start_ts`, and `span_id` where a child was told of it.
-/// - It holds calls that have been in flight for more than 50 ms; there is no file while there are none. Its time is at most
-///   about a second old while the worker lives.
+/// - It holds calls that have been in flight for more than 50 ms; there is no file while there are none. Its time is a few
+///   seconds old at most while the worker lives.
 /// - When a worker is found dead, each becomes an event with `"error":"worker died"`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -64,7 +64,8 @@ struct Activity<C> {
 }
 
 impl OpenCall {
-    pub(crate) fn start_ts(&self) -> Timestamp {
+    /// When it started.
+    pub fn start_ts(&self) -> Timestamp {
         match self {
             Self::LlmCall { start_ts, .. } | Self::ToolCall { start_ts, .. } => *start_ts,
         }
@@ -184,6 +185,18 @@ impl ActivityFile {
     }
 }
 
+impl WorkerReader {
+    /// What the worker has had in flight for a while, the oldest first. A file that says nothing usable, or is none of ours,
+    /// has no calls to tell.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn open_calls(&self) -> Result<Vec<OpenCall>, StoreError> {
+        let path = self.path().join(file_names::ACTIVITY);
+        read(self.dir()).map_err(StoreError::io("read", path))
+    }
+}
+
 fn encode(calls: &[OpenCall]) -> io::Result<Vec<u8>> {
     let mut n_calls = calls.len();
     loop {
@@ -197,10 +210,7 @@ fn encode(calls: &[OpenCall]) -> io::Result<Vec<u8>> {
     }
 }
 
-/// What `activity.json` says. A file that says nothing usable, or is none of ours, has no calls to tell.
-///
-/// # Errors
-/// Only what the system says.
+/// As [`WorkerReader::open_calls`].
 pub(crate) fn read(worker: &Dir) -> io::Result<Vec<OpenCall>> {
     let file = match worker.file(file_names::ACTIVITY) {
         Ok(file) => file,

@@ -153,7 +153,7 @@ impl ArtifactStore {
     }
 
     /// Has `tell` called for each worker that this store finds dead and marks as such. The first caller is heard; whether
-    /// this one is.
+    /// this one is. A `tell` that holds the store keeps it for ever.
     pub fn on_worker_death(&self, tell: impl Fn(&WorkerDeath) + Send + Sync + 'static) -> bool {
         self.0.deaths.on_death(Box::new(tell))
     }

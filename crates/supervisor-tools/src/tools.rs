@@ -10,13 +10,15 @@ mod shortened;
 use std::{fmt::Write as _, time::Duration};
 
 use artifact_store::{
-    Liveness, MAX_READ_BYTES, Metadata, SearchOptions, StoreError, WorkerReader, file_names,
+    Liveness, MAX_READ_BYTES, Metadata, OpenCall, SearchOptions, StoreError, WorkerReader,
+    file_names,
 };
+use metrics_collector::{CallKind, InFlightCall};
 use metrics_core::Timestamp;
 use worker_runner::{DEFAULT_TIMEOUT, ToolDefinition};
 
 use crate::{
-    Cancelled, Job, JobId, JobRef, JobStatus, NewJob, Supervisor, SupervisorError,
+    Activity, Cancelled, Job, JobId, JobRef, JobStatus, NewJob, Supervisor, SupervisorError,
     digest::Digest,
     texts,
     workers::{DamagedWorker, Found, FoundWorker, RowFilter, RowStatus},
@@ -397,10 +399,6 @@ impl SupervisorTools {
         if found.metadata.status.is_final() {
             return Ok(found);
         }
-        let activity = found
-            .job
-            .as_ref()
-            .and_then(|it| self.supervisor.activity(it.id));
         let name = match found.job_id() {
             Some(id) => format!("job {id}"),
             None => format!("worker {}", found.metadata.worker_id),
@@ -409,12 +407,58 @@ impl SupervisorTools {
             let host = found.metadata.host.as_deref();
             return Err(ToolFailure::NotEnded(texts::unknown(&name, host)));
         }
-        let elapsed = found.metadata.started_at.map(|it| self.since(it));
+        let of_job = found.job.as_ref();
+        let activity = match of_job.and_then(|it| self.supervisor.activity(it.id)) {
+            Some(activity) => Some(activity),
+            None => self.activity_elsewhere(found).await?,
+        };
         Err(ToolFailure::NotEnded(texts::still_running(
             &name,
-            elapsed,
+            None,
             activity.as_ref(),
         )))
+    }
+
+    /// What a worker of another process is doing, as far as it has written that down.
+    async fn activity_elsewhere(
+        &self,
+        found: FoundWorker,
+    ) -> Result<Option<Activity>, ToolFailure> {
+        let FoundWorker {
+            metadata, reader, ..
+        } = found;
+        let Some(started_at) = metadata.started_at else {
+            return Ok(None);
+        };
+        // It is an aside: what cannot be read is left out.
+        let calls = blocking(move || reader.open_calls().unwrap_or_default()).await?;
+        let in_flight = calls.into_iter().map(|call| {
+            let (start_ts, elapsed) = (call.start_ts(), self.since(call.start_ts()));
+            let (kind, name, phase, span_id) = match call {
+                OpenCall::LlmCall {
+                    model,
+                    phase,
+                    span_id,
+                    ..
+                } => (CallKind::Llm, model, phase, span_id),
+                OpenCall::ToolCall { tool, span_id, .. } => {
+                    (CallKind::Tool, tool, String::new(), span_id)
+                }
+            };
+            InFlightCall {
+                kind,
+                name,
+                phase,
+                start_ts,
+                elapsed,
+                span_id,
+            }
+        });
+        Ok(Some(Activity {
+            worker_id: metadata.worker_id,
+            elapsed: self.since(started_at),
+            in_flight: in_flight.collect(),
+        }))
     }
 
     /// What to say of a job that has no worker.

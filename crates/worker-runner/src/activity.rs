@@ -1,13 +1,13 @@
 //! Keeps each worker's `activity.json` up to date: one thread of the process, off the workers' paths.
 //!
-//! A worker pays a lock at its start and one at its end. The thread looks at all running workers every [`TICK`] and writes
+//! A worker pays a lock at its start and one at its end. The thread looks at all running workers each [`TICK`] or so and writes
 //! only where the set of slow calls has changed; it sleeps while no worker runs.
 
 use std::{
     mem,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use artifact_store::{ActivityFile, OpenCall, WorkerWriter};
@@ -16,7 +16,11 @@ use metrics_collector::{CallKind, InFlightCall, MetricsCollector, SeenCalls};
 /// A call that ends earlier never touches the disk.
 const SLOW: Duration = Duration::from_millis(50);
 const TICK: Duration = Duration::from_millis(25);
-/// A second: after so long a file that has not changed is touched, and a write that failed tried again.
+/// The thread rests so many times as long as it looked, so that thousands of workers cost little of one processor ...
+const REST: u32 = 20;
+/// ... but no longer than this, as a look at a slow disk takes its time too.
+const LONGEST_TICK: Duration = Duration::from_millis(250);
+/// A second, with few workers: after so long a file that has not changed is touched, and a write that failed tried again.
 const TICKS_TO_TOUCH: u32 = 40;
 
 /// A worker is watched for as long as this lives; dropping it removes the file.
@@ -187,9 +191,11 @@ impl Watcher {
             let started = mem::take(&mut inbox.started);
             drop(inbox);
             running.extend(started);
+            let start = Instant::now();
             running.retain(|it| it.look());
             if !running.is_empty() {
-                thread::sleep(TICK);
+                let pause = start.elapsed().saturating_mul(REST);
+                thread::sleep(pause.clamp(TICK, LONGEST_TICK));
             }
         }
     }
