@@ -35,7 +35,7 @@ pub(super) fn job_book(store: &ArtifactStore, n_jobs: usize) -> Vec<Finding> {
             let (found, advice) = match &error {
                 JobBookError::Damaged { .. } => (
                     format!("damaged: {}", cause.unwrap_or_default()),
-                    "the next command, such as `triscope workers`, moves it aside and makes a new one of what can be read",
+                    "the next command, such as `triscope workers`, moves it aside and makes a new one of what can be read, once no other process has it open",
                 ),
                 JobBookError::Busy { .. } => (
                     error.to_string(),
