@@ -89,6 +89,9 @@ impl Index {
         loop {
             let lock = Lock::shared(&self.own_dir, PATIENCE)?;
             let (index, state) = self.current(file, &lock)?;
+            if state.names.is_none() && !state.is_full {
+                return Err(Unusable); // It is being made.
+            }
             let dir = store.dir()?;
             if !knows_names && state.names != Some(Stamp::of(dir.stat())) {
                 drop(lock);

@@ -1,12 +1,11 @@
 //! The thread that makes the index and settles what has ended, so that no answer waits for it.
 
 use std::{
-    mem,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
-        mpsc::{self, Receiver},
+        mpsc::{self, Receiver, RecvTimeoutError},
     },
     thread,
     time::{Duration, SystemTime},
@@ -23,10 +22,13 @@ use crate::confined::Dir;
 
 /// Workers that are written with one turn, some milliseconds long.
 const BATCH: usize = 500;
+/// The same where nothing but their names is written.
+const NAMES_BATCH: usize = 2000;
 /// How long it waits for a turn.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// How long the end of a store waits for the end of a batch. Killed in it, the whole index would be made anew.
-const LAST_WAIT: Duration = Duration::from_millis(500);
+/// How much longer it may work once its store is at its end, so that programs that only list get on with it, too. As long
+/// again for the batch that it is in: killed in that, the whole index would be made anew.
+const LAST_WORK: Duration = Duration::from_millis(500);
 
 /// At most one thread that fills.
 #[derive(Debug)]
@@ -79,23 +81,18 @@ impl Filler {
             is_over: Arc::clone(&self.is_over),
         }
     }
-
-    /// Waits until nothing is being filled.
-    fn wait(&mut self, limit: Duration) {
-        let thread = self
-            .thread
-            .get_mut()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some(ended) = mem::take(thread) {
-            let _ = ended.recv_timeout(limit);
-        }
-    }
 }
 
 impl Drop for Filler {
     fn drop(&mut self) {
-        self.is_over.store(true, Ordering::Relaxed);
-        self.wait(LAST_WAIT);
+        let thread = self.thread.get_mut();
+        if let Some(ended) = thread.unwrap_or_else(PoisonError::into_inner) {
+            // The thread sends nothing: it hangs up.
+            if ended.recv_timeout(LAST_WORK) == Err(RecvTimeoutError::Timeout) {
+                self.is_over.store(true, Ordering::Relaxed);
+                let _ = ended.recv_timeout(LAST_WORK);
+            }
+        }
     }
 }
 
@@ -149,7 +146,7 @@ impl Filling {
             file::set_names(it, None)
         })?;
         drop(lock);
-        for new in difference.new.chunks(BATCH) {
+        for new in difference.new.chunks(NAMES_BATCH) {
             self.write(index, |it| names::insert(it, new))?;
         }
         self.write(index, |it| file::set_names(it, difference.stamp))

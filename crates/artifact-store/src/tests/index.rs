@@ -336,6 +336,22 @@ fn what_was_not_settled_when_a_program_ended_is_settled_later() {
 }
 
 #[test]
+fn programs_that_only_list_make_the_index_one_after_the_other() {
+    let it = TestStore::new();
+    it.ended_many(30);
+    let_ticks_pass();
+    let deadline = Instant::now() + super::support::LONG;
+    loop {
+        let store = open(it.temp.path(), &it.clock);
+        if store.index().list(&store, &newest(20)).is_some() {
+            break;
+        }
+        store.list(&newest(20)).unwrap();
+        assert!(Instant::now() < deadline, "none gets on");
+    }
+}
+
+#[test]
 fn a_worker_with_a_long_task_is_read_each_time() {
     let it = TestStore::new();
     it.ended(&"x".repeat(20_000));
