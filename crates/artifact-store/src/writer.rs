@@ -263,7 +263,9 @@ impl Shared {
                         .0
                 }
             };
-            state.idle = false;
+            if state.on_duty == number {
+                state.idle = false; // Else it is the other one's to say.
+            }
         }
     }
 

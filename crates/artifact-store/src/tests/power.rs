@@ -160,40 +160,40 @@ fn a_power_cut_at_any_operation_leaves_what_a_durable_store_told_of() {
 
 /// What must hold of the files that are left.
 fn check(told: &Told, files: &Files, mode: RecordMode, end: usize) {
-    let context = format!("{mode}, operation {end}, {told:?}, {files:#?}");
+    let about = format!("{mode}, operation {end}, {told:?}, {files:#?}");
     let Some(dir) = &told.created else {
         return;
     };
     let file = |name: &str| files.get(&dir.join(name)).cloned();
-    let metadata = file("metadata.json").unwrap_or_else(|| panic!("{context}"));
+    let metadata = file("metadata.json").unwrap_or_else(|| panic!("{about}"));
     let metadata: Metadata =
-        serde_json::from_slice(&metadata).unwrap_or_else(|_| panic!("{context}"));
-    let metrics = file("metrics.jsonl").unwrap_or_else(|| panic!("{context}"));
-    let stored = check_events(&metrics, &context);
-    assert!(stored >= told.events, "{context}");
+        serde_json::from_slice(&metadata).unwrap_or_else(|_| panic!("{about}"));
+    let metrics = file("metrics.jsonl").unwrap_or_else(|| panic!("{about}"));
+    let stored = check_events(&metrics, &about);
+    assert!(stored >= told.events, "{about}");
     let result = file("result.txt");
     if let Some(result) = &result {
-        assert_eq!(result, RESULT.as_bytes(), "{context}");
+        assert_eq!(result, RESULT.as_bytes(), "{about}");
     }
-    assert!(result.is_some() || !told.result, "{context}");
+    assert!(result.is_some() || !told.result, "{about}");
     if metadata.status == Status::Success {
-        assert!(result.is_some(), "{context}");
-        assert_eq!(stored, EVENTS, "{context}");
+        assert!(result.is_some(), "{about}");
+        assert_eq!(stored, EVENTS, "{about}");
     } else {
-        assert!(!told.finished, "{context}");
+        assert!(!told.finished, "{about}");
     }
-    goes_on(files, dir, stored, &context);
+    goes_on(files, dir, stored, &about);
 }
 
 /// That the file begins with the events in order, and at most a half line after them. Gives their number.
-fn check_events(metrics: &[u8], context: &str) -> u64 {
+fn check_events(metrics: &[u8], about: &str) -> u64 {
     let mut stored = 0;
     for line in metrics.split_inclusive(|it| *it == b'\n') {
         if line.ends_with(b"\n") {
             let json: serde_json::Value = serde_json::from_slice(line).unwrap();
             if json["tool"] != "too late" {
                 stored += 1;
-                assert_eq!(json["tool"], stored.to_string(), "{context}");
+                assert_eq!(json["tool"], stored.to_string(), "{about}");
             }
         }
     }
@@ -201,19 +201,19 @@ fn check_events(metrics: &[u8], context: &str) -> u64 {
 }
 
 /// That the next process finds whole lines, and adds its own.
-fn goes_on(files: &Files, dir: &Path, stored: u64, context: &str) {
+fn goes_on(files: &Files, dir: &Path, stored: u64, about: &str) {
     let (disk, state, _) = disk_with(files);
     let path = dir.join("metrics.jsonl");
     let budget = Budget::of_process();
     let writer = Writer::start(Arc::new(disk), budget, RecordMode::Buffered).unwrap();
     let file = MetricsFile::new("w".into(), path.clone(), writer);
     file.record(&"w".into(), &event("next"));
-    assert_eq!(file.close(LONG).0.lost, 0, "{context}");
+    assert_eq!(file.close(LONG).0.lost, 0, "{about}");
     let content = state.content(&path);
-    assert!(content.ends_with(b"\n"), "{context}");
+    assert!(content.ends_with(b"\n"), "{about}");
     let n_lines = content.split(|it| *it == b'\n').count() as u64 - 1;
-    assert_eq!(n_objects(&content), n_lines, "{context}");
-    assert!(n_lines > stored, "{context}");
+    assert_eq!(n_objects(&content), n_lines, "{about}");
+    assert!(n_lines > stored, "{about}");
 }
 
 fn n_objects(content: &[u8]) -> u64 {

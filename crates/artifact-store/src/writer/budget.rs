@@ -65,13 +65,16 @@ impl Share {
             self.ahead = left;
             return true;
         }
+        let missing = bytes - self.ahead;
         // As much ahead as it has, so that ten thousand workers with an event each take no more than they need.
         let ahead = waiting.min(MAX_AHEAD);
-        if ahead > 0 && budget.take(bytes + ahead) {
-            self.ahead += ahead;
-            return true;
+        for ahead in [ahead, 0] {
+            if budget.take(missing + ahead) {
+                self.ahead = ahead;
+                return true;
+            }
         }
-        budget.take(bytes)
+        false
     }
 
     /// Gives back `bytes` that wait no more.
@@ -83,5 +86,44 @@ impl Share {
     /// Gives back what was taken ahead.
     pub(super) fn give_back_ahead(&mut self, budget: &Budget) {
         budget.give_back(std::mem::take(&mut self.ahead));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Budget, MAX_AHEAD, Share};
+
+    #[test]
+    fn workers_with_one_event_take_no_more_than_they_need() {
+        let budget = Budget::new(1000);
+        let mut shares: Vec<Share> = (0..10).map(|_| Share::default()).collect();
+        assert!(shares.iter_mut().all(|it| it.take(&budget, 100, 0)));
+        assert!(!Share::default().take(&budget, 1, 0));
+    }
+
+    #[test]
+    fn a_busy_worker_takes_ahead_and_gives_back_what_it_did_not_need() {
+        let budget = Budget::new(1 << 20);
+        let (mut share, mut waiting, mut n_asked) = (Share::default(), 0, 0);
+        for _ in 0..1000 {
+            let before = budget.used();
+            assert!(share.take(&budget, 100, waiting));
+            waiting += 100;
+            n_asked += usize::from(budget.used() != before);
+            assert!(budget.used() >= waiting);
+            assert!(budget.used() <= waiting + MAX_AHEAD);
+        }
+        assert!(n_asked < 20, "{n_asked}");
+        share.give_back(&budget, waiting);
+        share.give_back_ahead(&budget);
+        assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn the_last_bytes_are_taken_one_event_at_a_time() {
+        let budget = Budget::new(1000);
+        let mut share = Share::default();
+        let taken = (0..20).filter(|n| share.take(&budget, 100, n * 100));
+        assert_eq!(taken.count(), 10);
     }
 }
