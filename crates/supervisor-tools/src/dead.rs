@@ -43,6 +43,7 @@ impl View<'_> {
 
     /// `job`, just read, ended if its process is dead.
     pub(crate) fn settled(&self, job: Job) -> Result<Job, SupervisorError> {
+        let job = self.with_unnoted_end(job);
         match (job.status, job.run.clone()) {
             (JobStatus::Running, Some(run))
                 if self.store.run_liveness(run.as_str()) == Liveness::Dead =>
@@ -144,7 +145,7 @@ fn worker_status(status: JobStatus) -> Option<Status> {
 }
 
 /// How long a job ran by the book, in microseconds.
-fn duration_of(job: &Job) -> Option<u64> {
+pub(crate) fn duration_of(job: &Job) -> Option<u64> {
     let micros = job.finished_at?.unix_micros() - job.started_at?.unix_micros();
     u64::try_from(micros).ok()
 }

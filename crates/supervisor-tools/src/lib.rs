@@ -57,6 +57,7 @@ mod runners;
 mod supervisor;
 mod texts;
 mod tools;
+mod unnoted;
 mod workers;
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use worker_runner::{CancellationToken, RunOptions, WorkerEvent};
 
 use crate::{
     FinalStatus, Job, JobBook, JobBookError, JobId, NewJob, RunId, RunnerSource, UnknownModel,
+    unnoted::{End, UnnotedEnds},
 };
 
 /// Workers that run at once in one process, unless told otherwise.
@@ -34,6 +35,7 @@ struct Inner {
     stop: CancellationToken,
     tasks: TaskTracker,
     running: Mutex<HashMap<JobId, RunningJob>>,
+    unnoted: UnnotedEnds,
     /// Counts jobs that ended, for whoever waits for one.
     ended: watch::Sender<u64>,
 }
@@ -114,6 +116,7 @@ impl Supervisor {
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
             running: Mutex::default(),
+            unnoted: UnnotedEnds::default(),
             ended: watch::Sender::new(0),
         })))
     }
@@ -243,6 +246,7 @@ impl Supervisor {
                 store: &this.0.store,
                 book: &this.0.book,
                 run: &this.0.run,
+                unnoted: &this.0.unnoted,
             })
         });
         let joined = joined.await;
@@ -359,8 +363,13 @@ impl Supervisor {
     async fn end(&self, id: JobId, status: FinalStatus, error: Option<String>) {
         let ended = self
             .unblock(move |it| {
-                let now = it.store.clock().timestamp();
-                Ok(it.book.finish(id, status, error.as_deref(), now)?)
+                let finished_at = it.store.clock().timestamp();
+                let end = End {
+                    status,
+                    error,
+                    finished_at,
+                };
+                Ok(it.end(id, end)?)
             })
             .await;
         if let Err(error) = ended {
@@ -407,6 +416,7 @@ pub(crate) struct View<'a> {
     pub(crate) store: &'a ArtifactStore,
     pub(crate) book: &'a JobBook,
     pub(crate) run: &'a RunId,
+    pub(crate) unnoted: &'a UnnotedEnds,
 }
 
 impl Inner {

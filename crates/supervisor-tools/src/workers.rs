@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::{
     Job, JobFilter, JobId, JobRef, JobStatus, Supervisor, SupervisorError,
-    dead::{by_the_book, has_died},
+    dead::{by_the_book, duration_of, has_died},
     supervisor::View,
     texts,
 };
@@ -137,12 +137,14 @@ impl View<'_> {
             if !filter.wants(status) {
                 continue;
             }
-            jobs.extend(self.book.list(&JobFilter {
+            let listed = self.book.list(&JobFilter {
                 owner: filter.owner.as_deref(),
                 status: Some(status),
                 since: filter.since,
                 limit: filter.limit,
-            })?);
+            })?;
+            let without_worker = listed.into_iter().filter(|it| it.worker_id.is_none());
+            jobs.extend(without_worker.map(|it| self.with_unnoted_end(it)));
         }
         let mut rows = WorkerRows::default();
         if let Some(status) = filter.worker_status() {
@@ -158,23 +160,54 @@ impl View<'_> {
                 .map(|it| self.worker_row(it))
                 .collect::<Result<_, _>>()?;
             rows.problems = list.problems;
+            for problem in &rows.problems {
+                jobs.extend(self.job_of_damaged(problem, filter)?);
+            }
         }
         // A job whose worker is listed is that worker's row.
-        let listed: HashSet<_> = rows.rows.iter().filter_map(|it| it.job_id).collect();
-        let without_worker = jobs
-            .into_iter()
-            .filter(|it| it.worker_id.is_none() && !listed.contains(&it.id.get()));
-        rows.rows.extend(without_worker.map(job_row));
+        let mut listed: HashSet<_> = rows.rows.iter().filter_map(|it| it.job_id).collect();
+        rows.rows.extend(
+            jobs.into_iter()
+                .filter(|it| listed.insert(it.id.get()))
+                .map(job_row),
+        );
         rows.rows
             .sort_by_key(|it| Reverse((it.created_at, it.job_id)));
         rows.rows.truncate(filter.limit.unwrap_or(usize::MAX));
         Ok(rows)
     }
 
+    /// The job whose worker's metadata cannot be read, if it fits: the book knows it all the same.
+    fn job_of_damaged(
+        &self,
+        problem: &StoreError,
+        filter: &RowFilter,
+    ) -> Result<Option<Job>, SupervisorError> {
+        let StoreError::Damaged { path, .. } = problem else {
+            return Ok(None);
+        };
+        let dir = path.parent().and_then(|it| it.file_name()?.to_str());
+        let Some(worker_id) = dir.map(WorkerId::from) else {
+            return Ok(None);
+        };
+        let job = self.book.by_worker(&worker_id, filter.owner.as_deref())?;
+        let job = job.map(|it| self.settled(it)).transpose()?;
+        let fits = |it: &Job| {
+            filter.wants(it.status) && filter.since.is_none_or(|since| it.created_at >= since)
+        };
+        Ok(job.filter(fits))
+    }
+
     fn worker_row(&self, metadata: Metadata) -> Result<WorkerRow, SupervisorError> {
         if !metadata.status.is_final() {
             let is_known = self.store.liveness(&metadata) != Liveness::Unknown;
-            return Ok(worker_row(metadata, is_known));
+            let id = metadata.job_id.and_then(|it| JobId::try_from(it).ok());
+            let id = id.filter(|it| self.has_unnoted_end(*it));
+            let job = id.map(|it| self.job(it, None)).transpose()?.flatten();
+            return Ok(match job {
+                Some(job) => worker_row(by_the_book(metadata, &job), true),
+                None => worker_row(metadata, is_known),
+            });
         }
         let id = metadata.job_id.filter(|_| has_died(&metadata));
         let job = match id.and_then(|it| JobId::try_from(it).ok()) {
@@ -326,13 +359,15 @@ fn worker_row(metadata: Metadata, is_known: bool) -> WorkerRow {
     }
 }
 
+/// A job without a worker, or with one that cannot be read.
 fn job_row(job: Job) -> WorkerRow {
+    let duration = job.worker_id.as_ref().and_then(|_| duration_of(&job));
     WorkerRow {
         job_id: Some(job.id.get()),
-        worker_id: None,
         status: job.status.to_string(),
-        duration_ms: None,
-        duration: None,
+        duration_ms: duration.map(|it| it / 1000),
+        duration: duration.map(Duration::from_micros),
+        worker_id: job.worker_id,
         owner: job.owner,
         task: job.task,
         summary: job.error,

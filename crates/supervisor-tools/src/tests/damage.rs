@@ -18,6 +18,12 @@ async fn damaged_metadata_leaves_the_files() {
     let dir = office.supervisor.store().data_dir().display().to_string();
     let text = office.read(id).await.replace(&dir, "<data>");
     assert_snapshot!(text, @"Error: the metadata of worker job 1 (worker 2025-12-15T04-08-08_calculate-7-6), success in the job book, cannot be read: `<data>/2025-12-15T04-08-08_calculate-7-6/metadata.json` is damaged: EOF while parsing an object at line 1 column 1. Its other files may be whole: call read_worker_file with file_path=result.txt.");
+    // The book knows it all the same.
+    let list = office.call("list_workers", json!({})).await;
+    assert!(
+        list.starts_with(&format!("- job 1 (worker {WORKER}): success, ")),
+        "{list}"
+    );
     for tool in ["get_worker_metadata", "worker_metrics"] {
         let same = office.call(tool, json!({"job_id": id})).await;
         assert_eq!(same.replace(&dir, "<data>"), text);
