@@ -25,6 +25,7 @@
 //! Features: `tokio` adds `ArtifactStore::unblock`, which calls the blocking methods from async code. `flush` of a sink
 //! can be awaited or waited for without it.
 
+mod artifact;
 mod confined;
 mod data_dir;
 mod error;
