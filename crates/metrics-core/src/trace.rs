@@ -268,7 +268,10 @@ mod tests {
             format!("00-{IDS}-01 "),
             format!("ff-{IDS}-01"),
             format!("00-{}-01", IDS.to_uppercase()),
-            format!("00-{}-01", IDS.replace("b7ad6b7169203331", "0000000000000000")),
+            format!(
+                "00-{}-01",
+                IDS.replace("b7ad6b7169203331", "0000000000000000")
+            ),
             format!("é0-{IDS}-01"),
         ] {
             assert!(TraceContext::from_traceparent(&bad).is_none(), "{bad}");

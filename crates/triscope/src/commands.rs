@@ -2,6 +2,7 @@
 
 mod demo;
 mod demo_server;
+mod exec;
 mod read;
 mod run;
 
@@ -25,6 +26,7 @@ pub(crate) async fn run(cli: Cli) -> Exit {
         Command::Run(_) => std::env::current_dir()
             .context("cannot tell the current directory")
             .and_then(|root| App::open(&cli.common, IfMissing::Create, &root)),
+        Command::Exec(_) => App::open(&cli.common, IfMissing::Create, Path::new(".")),
         _ => App::open(&cli.common, IfMissing::Refuse, Path::new(".")),
     };
     let app = match app {
@@ -34,6 +36,7 @@ pub(crate) async fn run(cli: Cli) -> Exit {
     let exit = match cli.command {
         Command::Demo => demo::demo(&app).await,
         Command::Run(arguments) => run::run(&app, arguments).await,
+        Command::Exec(arguments) => exec::exec(&app, arguments).await,
         Command::Workers(arguments) => read::workers(&app, arguments).await,
         Command::Result(arguments) => read::result(&app, arguments).await,
         Command::File(arguments) => read::file(&app, arguments).await,

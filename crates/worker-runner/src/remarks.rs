@@ -5,6 +5,7 @@ use std::{
     fs::File,
     io,
     os::unix::fs::FileExt as _,
+    path::Path,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -38,6 +39,11 @@ impl AgentContext {
     /// The worker.
     pub fn worker_id(&self) -> WorkerId {
         self.worker().id()
+    }
+
+    /// The worker's directory.
+    pub fn worker_dir(&self) -> &Path {
+        self.worker().dir()
     }
 
     /// Cancelled once the worker is to stop, as its time is up or somebody cancelled it. For agents that have something to

@@ -307,7 +307,9 @@ fn add_facts(metadata: &mut Metadata, facts: Map<String, Value>) {
         return;
     }
     let known = serde_json::to_value(&*metadata).unwrap_or_default();
-    let new = facts.into_iter().filter(|(key, _)| known.get(key).is_none());
+    let new = facts
+        .into_iter()
+        .filter(|(key, _)| known.get(key).is_none());
     metadata.extra.extend(new);
 }
 
