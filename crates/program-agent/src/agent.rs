@@ -1,11 +1,9 @@
 //! A program's life as a worker: started, read, followed, ended.
 
 use std::{
-    convert::Infallible,
     ffi::OsString,
     io,
     os::unix::process::CommandExt as _,
-    path,
     process::{ExitStatus, Stdio},
     time::{Duration, Instant},
 };
@@ -15,7 +13,6 @@ use metrics_collector::MetricsCollector;
 use metrics_core::Clock;
 use serde_json::{Map, Value, json};
 use tokio::{
-    io::AsyncRead,
     process::Command,
     select,
     time::{sleep, timeout},
@@ -28,22 +25,12 @@ use crate::{
     ending,
     format::{Reading, Said},
     group::ProcessGroup,
-    metrics_file::MetricsFile,
-    output::{Output, Watch},
+    streams::{Files, Read, STDERR, Streams},
 };
 
 /// The key in `metadata.json` of how the program ended and what became of its output.
 pub const PROGRAM: &str = "program";
 
-const STDERR: &str = "stderr.txt";
-const RESULT: &str = "result.txt";
-/// Where the result is a part of what the program prints.
-const STDOUT: &str = "stdout.jsonl";
-const METRICS: &str = "child-metrics.jsonl";
-
-/// How long output is still read once the program has exited, as something that it left in the background may hold the
-/// pipe open; and once more when that is killed, as something may have left the group.
-const DRAIN_GRACE: Duration = Duration::from_secs(1);
 /// How long a worker that was stopped may still read its program's events.
 const LAST_READ: Duration = Duration::from_secs(2);
 
@@ -56,6 +43,9 @@ pub struct ProgramOptions {
     pub pass_stdin: bool,
     /// How long it may tidy up between SIGTERM and SIGKILL; 5 s by default.
     pub term_grace: Duration,
+    /// How long output is still read once it has exited, as something that it left in the background may hold the pipe
+    /// open; and once more when that is killed, as something may have left the group. 1 s by default.
+    pub drain_grace: Duration,
     /// Once cancelled, there is no grace any more: a worker that stops kills its program at once.
     pub kill: CancellationToken,
 }
@@ -66,6 +56,7 @@ impl Default for ProgramOptions {
             format: OutputFormat::Text,
             pass_stdin: false,
             term_grace: Duration::from_secs(5),
+            drain_grace: Duration::from_secs(1),
             kill: CancellationToken::new(),
         }
     }
@@ -117,40 +108,45 @@ impl ProgramAgent {
         config
     }
 
-    fn command(&self, context: &AgentContext, metrics_path: &path::Path) -> Command {
+    fn command(
+        &self,
+        context: &AgentContext,
+        collector: &MetricsCollector,
+        files: &Files,
+    ) -> Command {
         let mut command = std::process::Command::new(&self.command.path);
         command
             .arg0(&self.command.name)
             .args(&self.command.arguments)
-            .stdin(match self.options.pass_stdin {
-                true => Stdio::inherit(),
-                false => Stdio::null(),
+            .stdin(if self.options.pass_stdin {
+                Stdio::inherit()
+            } else {
+                Stdio::null()
             })
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .env(WORKER_ID_VARIABLE, context.worker_id().as_str())
-            .env(METRICS_FILE_VARIABLE, metrics_path);
-        if let Some(collector) = MetricsCollector::current() {
-            command.env(TRACEPARENT_VARIABLE, collector.trace().traceparent());
-        }
+            .env(TRACEPARENT_VARIABLE, collector.trace().traceparent())
+            .env(METRICS_FILE_VARIABLE, &files.metrics_path);
         command.into()
     }
 
-    /// Waits for the program's end, or sees to it. `pump` is polled meanwhile.
+    /// Waits for the program's end, or sees to it, and reads meanwhile.
     ///
     /// Leaves it unreaped. Gives how long what it started may still hold its output open.
     async fn end(
         &self,
         group: &mut ProcessGroup,
         stopping: &CancellationToken,
-        pump: impl Future<Output = Infallible>,
+        streams: &mut Streams,
     ) -> Duration {
-        tokio::pin!(pump);
+        let read_on = streams.read_on();
+        tokio::pin!(read_on);
         select! {
             biased;
-            () = group.exited() => return DRAIN_GRACE,
+            () = group.exited() => return self.options.drain_grace,
             () = stopping.cancelled() => group.terminate(),
-            never = &mut pump => match never {},
+            never = &mut read_on => match never {},
         }
         let asked_at = Instant::now();
         select! {
@@ -159,7 +155,15 @@ impl ProgramAgent {
             () = group.exited() => self.options.term_grace.saturating_sub(asked_at.elapsed()),
             () = self.options.kill.cancelled() => Duration::ZERO,
             () = sleep(self.options.term_grace) => Duration::ZERO,
-            never = &mut pump => match never {},
+            never = &mut read_on => match never {},
+        }
+    }
+
+    /// Reads what is still printed, `grace` at most; whether nobody holds an output open any more.
+    async fn read_to_end(&self, streams: &mut Streams, grace: Duration) -> bool {
+        select! {
+            read = timeout(grace, streams.read_to_end()) => read.is_ok(),
+            () = self.options.kill.cancelled() => true, // There is no time to find out.
         }
     }
 }
@@ -168,120 +172,70 @@ impl ProgramAgent {
 impl Agent for ProgramAgent {
     fn stop_grace(&self) -> Duration {
         const MARGIN: Duration = Duration::from_secs(1);
-        let rest = DRAIN_GRACE * 2 + LAST_READ + MARGIN;
-        self.options.term_grace.saturating_add(rest)
+        let options = &self.options;
+        let graces = [options.term_grace, options.drain_grace, options.drain_grace];
+        graces
+            .into_iter()
+            .fold(LAST_READ + MARGIN, Duration::saturating_add)
     }
 
     async fn run(&self, task: &str, context: &AgentContext) -> Result<(), AgentError> {
         context.say(Message::text(Role::User, task));
-        let cannot = |what: &str, error: &dyn std::fmt::Display| {
-            AgentError::Other(format!("cannot {what}: {error}"))
-        };
         let Some(collector) = MetricsCollector::current() else {
             return Err(cannot("record", &"the agent runs outside of a worker"));
         };
-        let format = self.options.format;
-        let stdout_name = match format {
-            OutputFormat::Text => RESULT,
-            _ => STDOUT,
-        };
-        let stdout_file = match format {
-            OutputFormat::Text => context.create_result(),
-            _ => context.create_artifact(STDOUT),
-        };
-        let stdout_file = stdout_file.map_err(|it| cannot("keep its output", &it))?;
-        let stderr_file = context.create_artifact(STDERR);
-        let stderr_file = stderr_file.map_err(|it| cannot("keep its output", &it))?;
-        let metrics_file = context.create_artifact(METRICS);
-        let metrics_file = metrics_file.map_err(|it| cannot("follow its metrics", &it))?;
-        let metrics_path = path::absolute(context.worker_dir().join(METRICS))
-            .map_err(|it| cannot("follow its metrics", &it))?;
-
+        let files = Files::make(context, self.options.format)
+            .map_err(|it| cannot("keep what the program writes", &it))?;
+        let mut group = ProcessGroup::spawn(&mut self.command(context, &collector, &files))
+            .map_err(|it| cannot(&format!("start `{}`", self.command.line()), &hint(&it)))?;
         let clock = Clock::system();
-        let mut metrics = MetricsFile::new(metrics_file, collector, clock.clone());
-        let reading = format.reader(&self.command, clock).map(Reading::new);
-        let mut group =
-            ProcessGroup::spawn(&mut self.command(context, &metrics_path)).map_err(|it| {
-                cannot(
-                    &format!("start `{}`", self.command.line()),
-                    &start_hint(&it),
-                )
-            })?;
-        let (stdout, stderr) = group.outputs();
-        let mut stdout = Output::new(stdout, stdout_file, reading);
-        let mut stderr = Output::new(stderr, stderr_file, ());
+        let reader = self.options.format.reader(&self.command, clock.clone());
+        let reading = reader.map(Reading::new);
+        let mut streams = Streams::new(group.outputs(), files, reading, collector, clock);
 
         let stopping = context.stopping();
-        let pump = async {
-            let outputs = async {
-                read_both(&mut stdout, &mut stderr).await;
-                std::future::pending().await
-            };
-            let (never, ()) = tokio::join!(metrics.follow(), outputs);
-            never
-        };
-        let drain_grace = self.end(&mut group, &stopping, pump).await;
-        select! {
-            _ = timeout(drain_grace, read_both(&mut stdout, &mut stderr)) => {}
-            () = self.options.kill.cancelled() => {}
-        }
+        let drain_grace = self.end(&mut group, &stopping, &mut streams).await;
+        self.read_to_end(&mut streams, drain_grace).await;
         let status = group.reap().await;
-        let status = status.map_err(|it| cannot("wait for it", &it))?;
-        let drained = timeout(DRAIN_GRACE, read_both(&mut stdout, &mut stderr));
-        let left_open = select! {
-            drained = drained => drained.is_err(),
-            () = self.options.kill.cancelled() => false,
-        };
+        let status = status.map_err(|it| cannot("wait for the program", &it))?;
+        if !self
+            .read_to_end(&mut streams, self.options.drain_grace)
+            .await
+        {
+            context.warn("a process that left the program's group held its output open; what it prints from now on is not kept");
+        }
         let mut stopped_at = None;
-        let counts = metrics.finish(|| {
-            let stopped_at = stopping
-                .is_cancelled()
-                .then(|| *stopped_at.get_or_insert_with(Instant::now));
+        let read = streams.finish(|| {
+            let is_stopping = stopping.is_cancelled();
+            let stopped_at = is_stopping.then(|| *stopped_at.get_or_insert_with(Instant::now));
             stopped_at.is_some_and(|it| it.elapsed() > LAST_READ)
         });
-        let counts = counts.await;
-
-        if left_open {
-            context.warn("a process that left the program's group still held its output open; what it prints is not kept");
-        }
-        let losses = [stdout.loss(stdout_name), stderr.loss(STDERR)];
-        for warning in losses.into_iter().flatten().chain(counts.warnings()) {
-            context.warn(warning);
-        }
-        let (exit_code, signal) = ending::code_and_signal(status);
-        let (stdout_bytes, stderr_bytes) = (stdout.bytes(), stderr.bytes());
-        let said = stdout.into_watcher().map(Reading::end);
-        context.describe(
-            PROGRAM,
-            json!({
-                "exit_code": exit_code,
-                "signal": signal,
-                "stdout_bytes": stdout_bytes,
-                "stderr_bytes": stderr_bytes,
-                "metrics": counts.facts(),
-                "format": said.as_ref().map(|it| &it.facts),
-            }),
-        );
-        outcome(status, said, stderr_bytes, context)
+        conclude(status, read.await, context)
     }
 }
 
-/// How the worker ends, with what the program said of itself.
-fn outcome(
-    status: ExitStatus,
-    said: Option<Said>,
-    stderr_bytes: u64,
-    context: &AgentContext,
-) -> Result<(), AgentError> {
-    let Said {
-        result,
-        error,
-        warnings,
-        ..
-    } = said.unwrap_or_default();
-    for warning in warnings {
+fn cannot(what: &str, error: &dyn std::fmt::Display) -> AgentError {
+    AgentError::Other(format!("cannot {what}: {error}"))
+}
+
+/// How the worker ends, and what is to be known about it.
+fn conclude(status: ExitStatus, read: Read, context: &AgentContext) -> Result<(), AgentError> {
+    let (exit_code, signal) = ending::code_and_signal(status);
+    context.describe(
+        PROGRAM,
+        json!({
+            "exit_code": exit_code,
+            "signal": signal,
+            "stdout_bytes": read.stdout_bytes,
+            "stderr_bytes": read.stderr_bytes,
+            "metrics": read.metrics.facts(),
+            "format": read.said.as_ref().map(|it| &it.facts),
+        }),
+    );
+    for warning in read.warnings {
         context.warn(warning);
     }
+    let Said { result, error, .. } = read.said.unwrap_or_default();
     if let Some(result) = result {
         context.say(Message::text(Role::Assistant, result));
     }
@@ -291,26 +245,14 @@ fn outcome(
         (None, Some(error)) => error,
         (Some(failure), Some(error)) => format!("{failure}: {error}"),
     };
-    let hint = if stderr_bytes > 0 {
-        format!(" (see {STDERR})")
-    } else {
-        String::new()
-    };
-    Err(AgentError::Other(failure + &hint))
-}
-
-async fn read_both<A, B, V, W>(one: &mut Output<A, V>, other: &mut Output<B, W>)
-where
-    A: AsyncRead + Unpin,
-    B: AsyncRead + Unpin,
-    V: Watch,
-    W: Watch,
-{
-    tokio::join!(one.read_to_end(), other.read_to_end());
+    Err(AgentError::Other(match read.stderr_bytes {
+        0 => failure,
+        _ => format!("{failure} (see {STDERR})"),
+    }))
 }
 
 /// Why a program that is there did not start, and what to do.
-fn start_hint(error: &io::Error) -> String {
+fn hint(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => {
             format!("{error}; its first line may name an interpreter that is not there")

@@ -118,7 +118,7 @@ pub(crate) struct Said {
     pub(crate) error: Option<String>,
     /// For the metadata.
     pub(crate) facts: Value,
-    pub(crate) warnings: Vec<String>,
+    pub(crate) warning: Option<String>,
 }
 
 /// Lines, and those of them that could not be used.

@@ -38,9 +38,10 @@ mod group;
 mod lines;
 mod metrics_file;
 mod output;
+mod streams;
 
 #[cfg(test)]
-mod tests {}
+mod tests;
 
 pub use crate::{
     agent::{PROGRAM, ProgramAgent, ProgramOptions},

@@ -104,7 +104,7 @@ impl MetricsFile {
     pub(crate) async fn finish(mut self, mut is_enough: impl FnMut() -> bool) -> Counts {
         // What a process that outlives the worker goes on to write is nobody's.
         let end = self.stat().map_or(0, |(length, _)| length);
-        while self.tail().offset < end && self.step() {
+        while self.step() && self.tail().offset < end {
             if is_enough() {
                 self.trouble("the worker was stopped before all of it was read");
                 return self.counts;

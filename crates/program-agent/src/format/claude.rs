@@ -29,7 +29,7 @@ pub(super) struct ClaudeReader {
     open: HashMap<AgentKey, OpenMessage>,
     over: VecDeque<String>,
     tools: HashMap<String, ToolTimer<'static>>,
-    calls: u64,
+    has_begun: bool,
     last_text: Option<String>,
     result: Option<ResultLine>,
 }
@@ -42,6 +42,7 @@ struct OpenMessage {
     id: String,
     model: String,
     usage: TokenCounts,
+    is_first: bool,
     asks_for_tools: bool,
     start: CallStart,
     time: CallTime,
@@ -94,6 +95,7 @@ struct ResultLine {
 
 /// Tokens as Anthropic counts them: the prompt is what was neither read from the cache nor written to it.
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[expect(clippy::struct_field_names, reason = "as they stand in the stream")]
 struct TokenCounts {
     #[serde(default)]
     input_tokens: Option<u64>,
@@ -136,7 +138,7 @@ impl ClaudeReader {
             open: HashMap::new(),
             over: VecDeque::new(),
             tools: HashMap::new(),
-            calls: 0,
+            has_begun: false,
             last_text: None,
             result: None,
         }
@@ -147,62 +149,43 @@ impl ClaudeReader {
         let blocks = message.content.as_array().cloned().unwrap_or_default();
         if agent.is_none() {
             let texts = blocks.iter().filter(|it| it["type"] == "text");
-            let last = texts.filter_map(|it| it["text"].as_str()).last();
+            let last = texts.filter_map(|it| it["text"].as_str()).next_back();
             self.last_text = last.map(str::to_owned).or(self.last_text.take());
         }
-        let asks_for_tools = blocks.iter().any(|it| it["type"] == "tool_use");
-        self.gather(
-            &agent,
-            message.id,
-            message.model,
-            message.usage,
-            asks_for_tools,
-        );
-        for block in blocks.iter().filter(|it| it["type"] == "tool_use") {
-            if let (Some(id), Some(tool)) = (block["id"].as_str(), block["name"].as_str()) {
-                self.tool_starts(id, tool);
-            }
-        }
-    }
-
-    /// Adds a line to its message, or begins a new one.
-    fn gather(
-        &mut self,
-        agent: &AgentKey,
-        id: Option<String>,
-        model: Option<String>,
-        usage: TokenCounts,
-        asks_for_tools: bool,
-    ) {
-        let Some(model) = model.filter(|it| it != NO_MODEL) else {
+        let Some(model) = message.model.filter(|it| it != NO_MODEL) else {
             return;
         };
         // Without an id, a line is a message of its own.
+        let id = message.id;
         let id = id.unwrap_or_else(|| format!("line {}", self.counts.lines));
-        if let Some(open) = self.open.get_mut(agent)
-            && open.id == id
-        {
-            open.time = self.clock.finish(&open.start);
-            open.asks_for_tools |= asks_for_tools;
-            if usage.output_tokens >= open.usage.output_tokens {
-                (open.usage, open.model) = (usage, name(&model));
+        let is_open = self.open.get(&agent).is_some_and(|it| it.id == id);
+        if !is_open {
+            self.close(&agent);
+            if self.over.contains(&id) || self.open.len() >= MAX_OPEN {
+                return;
             }
-            return;
         }
-        self.close(agent);
-        if self.over.contains(&id) || self.open.len() >= MAX_OPEN {
-            return;
-        }
-        let start = self.asked.get(agent).copied().unwrap_or(self.started);
-        let message = OpenMessage {
+        let start = self.asked.get(&agent).copied().unwrap_or(self.started);
+        let open = self.open.entry(agent).or_insert_with(|| OpenMessage {
             id,
             model: name(&model),
-            usage,
-            asks_for_tools,
+            usage: message.usage,
+            is_first: !std::mem::replace(&mut self.has_begun, true),
+            asks_for_tools: false,
             start,
             time: self.clock.finish(&start),
-        };
-        self.open.insert(agent.clone(), message);
+        });
+        open.time = self.clock.finish(&open.start);
+        if message.usage.output_tokens >= open.usage.output_tokens {
+            (open.usage, open.model) = (message.usage, name(&model));
+        }
+        let tools = blocks.iter().filter(|it| it["type"] == "tool_use");
+        open.asks_for_tools |= tools.clone().next().is_some();
+        for tool in tools {
+            if let (Some(id), Some(tool)) = (tool["id"].as_str(), tool["name"].as_str()) {
+                self.tool_starts(id, tool);
+            }
+        }
     }
 
     /// Records the message of an agent, of which no more lines come.
@@ -210,9 +193,8 @@ impl ClaudeReader {
         let Some(message) = self.open.remove(agent) else {
             return;
         };
-        self.calls += 1;
-        let phase = match (self.calls, message.asks_for_tools) {
-            (1, _) => Phase::INITIAL,
+        let phase = match (message.is_first, message.asks_for_tools) {
+            (true, _) => Phase::INITIAL,
             (_, true) => Phase::TOOL_DECISION,
             (_, false) => Phase::SYNTHESIS,
         };
@@ -269,6 +251,13 @@ impl ClaudeReader {
         self.asks(line.parent_tool_use_id.clone());
     }
 
+    /// The program is ready; its own start is no model's time.
+    fn begins(&mut self) {
+        if !self.has_begun {
+            self.asks(None);
+        }
+    }
+
     /// An agent's model has what it answers next.
     fn asks(&mut self, agent: AgentKey) {
         if self.asked.len() < MAX_OPEN || self.asked.contains_key(&agent) {
@@ -304,11 +293,7 @@ impl FormatReader for ClaudeReader {
         let kind = self.counts.kind(line);
         match kind.as_deref() {
             None => {}
-            Some("system") => {
-                if self.calls == 0 && self.open.is_empty() {
-                    self.asks(None);
-                }
-            }
+            Some("system") => self.begins(),
             Some("assistant") => {
                 if let Some(line) = self.counts.parsed(line) {
                     self.assistant(line);
@@ -334,7 +319,7 @@ impl FormatReader for ClaudeReader {
 
     fn end(mut self: Box<Self>, too_long: u64) -> Said {
         self.close_all();
-        let warnings = self.counts.warning(OutputFormat::ClaudeStreamJson);
+        let warning = self.counts.warning(OutputFormat::ClaudeStreamJson);
         let mut facts = Map::new();
         facts.insert("lines".to_owned(), self.counts.lines.into());
         facts.insert("unknown".to_owned(), self.counts.unknown.into());
@@ -366,7 +351,7 @@ impl FormatReader for ClaudeReader {
             result,
             error,
             facts: Value::Object(facts),
-            warnings: warnings.into_iter().collect(),
+            warning,
         }
     }
 }

@@ -75,6 +75,7 @@ struct Item {
 
 /// Tokens as Codex counts them: the prompt includes what the cache held.
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[expect(clippy::struct_field_names, reason = "as they stand in the stream")]
 struct TokenCounts {
     #[serde(default)]
     input_tokens: Option<u64>,
@@ -253,7 +254,7 @@ impl FormatReader for CodexReader {
     }
 
     fn end(self: Box<Self>, too_long: u64) -> Said {
-        let warnings = self.counts.warning(OutputFormat::CodexJson);
+        let warning = self.counts.warning(OutputFormat::CodexJson);
         Said {
             result: self.last_text,
             error: self.error,
@@ -264,7 +265,7 @@ impl FormatReader for CodexReader {
                 "too_long": too_long,
                 "thread_id": self.thread_id,
             }),
-            warnings: warnings.into_iter().collect(),
+            warning,
         }
     }
 }
