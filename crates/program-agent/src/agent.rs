@@ -31,6 +31,8 @@ use crate::{
 /// The key in `metadata.json` of how the program ended and what became of its output.
 pub const PROGRAM: &str = "program";
 
+/// How long a program may tidy up between SIGTERM and SIGKILL unless told otherwise.
+pub const DEFAULT_TERM_GRACE: Duration = Duration::from_secs(5);
 /// How long a worker that was stopped may still read its program's events.
 const LAST_READ: Duration = Duration::from_secs(2);
 
@@ -41,7 +43,7 @@ pub struct ProgramOptions {
     pub format: OutputFormat,
     /// Whether it reads this process's standard input; otherwise its own is empty.
     pub pass_stdin: bool,
-    /// How long it may tidy up between SIGTERM and SIGKILL; 5 s by default.
+    /// How long it may tidy up between SIGTERM and SIGKILL.
     pub term_grace: Duration,
     /// How long output is still read once it has exited, as something that it left in the background may hold the pipe
     /// open; and once more when that is killed, as something may have left the group. 1 s by default.
@@ -55,7 +57,7 @@ impl Default for ProgramOptions {
         Self {
             format: OutputFormat::Text,
             pass_stdin: false,
-            term_grace: Duration::from_secs(5),
+            term_grace: DEFAULT_TERM_GRACE,
             drain_grace: Duration::from_secs(1),
             kill: CancellationToken::new(),
         }

@@ -44,7 +44,7 @@ mod streams;
 mod tests;
 
 pub use crate::{
-    agent::{PROGRAM, ProgramAgent, ProgramOptions},
+    agent::{DEFAULT_TERM_GRACE, PROGRAM, ProgramAgent, ProgramOptions},
     command::CommandError,
     environment::{METRICS_FILE_VARIABLE, Surroundings, TRACEPARENT_VARIABLE, WORKER_ID_VARIABLE},
     format::{FormatError, OutputFormat},

@@ -178,7 +178,7 @@ fn a_codex_turn_that_fails_is_a_failed_call() {
 
 #[test]
 fn unknown_lines_are_passed_over_and_malformed_ones_counted() {
-    let noise = br#"Warning: something on stdout
+    let strange = br#"Warning: something on stdout
 {"type":"rate_limit_event","anything":[1,2]}
 {"type":"assistant","message":"a text where an object belongs"}
 {"type":"item.completed","item":7}
@@ -190,7 +190,7 @@ fn unknown_lines_are_passed_over_and_malformed_ones_counted() {
         (OutputFormat::CodexJson, CODEX),
     ] {
         let clean = read(format, sample);
-        let noisy = read(format, &[sample, noise, b"\xff\xfe\n{\"torn\":"].concat());
+        let noisy = read(format, &[sample, strange, b"\xff\xfe\n{\"torn\":"].concat());
         assert_eq!(clean.0.len(), noisy.0.len(), "{format}");
         assert_eq!(clean.1.result, noisy.1.result, "{format}");
         // The text, the wrong shape of its own format, the array, no type, no text, the torn end.

@@ -60,29 +60,31 @@ async fn events_are_recorded_in_their_canonical_form() {
 
 #[tokio::test]
 async fn events_are_seen_while_the_program_runs() {
-    let home = Home::new();
-    fs::write(home.path().join("lines"), call("early") + "\n").unwrap();
-    let (events, mut seen) = mpsc::unbounded_channel();
-    let options = RunOptions {
-        events: Some(events),
-        ..RunOptions::default()
-    };
-    let script = format!("{APPEND}; until [ -e go ]; do sleep 0.01; done");
-    let run = home.run_with(&script, ProgramOptions::default(), options);
-    let look = async {
-        let Some(WorkerEvent::Started { collector, .. }) = seen.recv().await else {
-            panic!("a worker starts first");
+    for outputs in ["", "exec >&- 2>&-; "] {
+        let home = Home::new();
+        fs::write(home.path().join("lines"), call("early") + "\n").unwrap();
+        let (events, mut seen) = mpsc::unbounded_channel();
+        let options = RunOptions {
+            events: Some(events),
+            ..RunOptions::default()
         };
-        while collector.totals().tool_calls == 0 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        fs::write(home.path().join("go"), "").unwrap();
-    };
-    let both = async { tokio::join!(run, look) };
-    let (ended, ()) = tokio::time::timeout(Duration::from_mins(1), both)
-        .await
-        .expect("the event is not seen before the program ends");
-    assert_eq!(ended.events().len(), 1);
+        let script = format!("{outputs}{APPEND}; until [ -e go ]; do sleep 0.01; done");
+        let run = home.run_with(&script, ProgramOptions::default(), options);
+        let look = async {
+            let Some(WorkerEvent::Started { collector, .. }) = seen.recv().await else {
+                panic!("a worker starts first");
+            };
+            while collector.totals().tool_calls == 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            fs::write(home.path().join("go"), "").unwrap();
+        };
+        let both = async { tokio::join!(run, look) };
+        let (ended, ()) = tokio::time::timeout(Duration::from_mins(1), both)
+            .await
+            .expect("the event is not seen before the program ends");
+        assert_eq!(ended.events().len(), 1);
+    }
 }
 
 #[tokio::test]
@@ -147,7 +149,7 @@ async fn a_torn_last_line_is_refused_and_a_whole_one_taken() {
     let home = Home::new();
     let whole = call("whole");
     let ended = run(&home, whole.as_bytes(), APPEND).await;
-    assert_eq!(ended.events(), [whole.clone()]);
+    assert_eq!(ended.events(), [&*whole]);
     let ended = run(&home, &whole.as_bytes()[..whole.len() - 1], APPEND).await;
     assert_eq!(ended.events(), [""; 0]);
     let reasons = &ended.program()["metrics"]["reasons"];
@@ -218,6 +220,8 @@ async fn no_trick_with_the_file_hurts_the_worker() {
     }
 }
 
+const MINUTE: i64 = 60_000_000;
+
 #[test]
 fn only_what_can_be_true_is_taken() {
     let began = now();
@@ -230,7 +234,6 @@ fn only_what_can_be_true_is_taken() {
         let time = CallTime::as_written(began.plus_micros(start), began.plus_micros(end), ms);
         Event::from(ToolCall::new("x", time))
     };
-    const MINUTE: i64 = 60_000_000;
     let refused = |event: Event<'_>| admit(event, &life).unwrap_err().to_string();
     assert!(admit(at(0, 5_000_000, 5_000), &life).is_ok());
     assert!(admit(at(0, 5_000_000, 5_900), &life).is_ok());
@@ -267,10 +270,10 @@ fn an_error_is_cut_and_only_spans_of_the_workers_trace_stay() {
     };
     let stamps = format!(r#""start_ts":"{began}","end_ts":"{began}","duration_ms":0"#);
     let error = "e".repeat(5000);
-    let line =
+    let text =
         format!(r#"{{"event":"tool_call","tool":"x",{stamps},"success":false,"error":"{error}"}}"#);
-    let metrics_core::Decoded::Event(event) = decode(line.as_bytes()).unwrap() else {
-        panic!("{line}");
+    let metrics_core::Decoded::Event(event) = decode(text.as_bytes()).unwrap() else {
+        panic!("{text}");
     };
     let admitted = admit(event, &life).unwrap();
     let Outcome::Failure(error) = admitted.outcome() else {

@@ -3,7 +3,7 @@
 use std::{io::IsTerminal as _, sync::Arc};
 
 use artifact_store::{MAX_READ_BYTES, Status, file_names};
-use program_agent::{PROGRAM, ProgramAgent, ProgramOptions, Surroundings};
+use program_agent::{DEFAULT_TERM_GRACE, PROGRAM, ProgramAgent, ProgramOptions, Surroundings};
 use serde::Serialize;
 use serde_json::Value;
 use supervisor_tools::{JobRef, SupervisorTools, ToolFailure};
@@ -20,13 +20,13 @@ pub(crate) async fn exec(app: &App, arguments: Exec) -> Result<Exit, ToolFailure
         output::note("error: `--stdin` passes on a pipe or a file, and this is a terminal");
         return Ok(Exit::Usage);
     }
-    let defaults = ProgramOptions::default();
     let kill = CancellationToken::new();
     let options = ProgramOptions {
         format: arguments.format,
         pass_stdin: arguments.stdin,
-        term_grace: arguments.grace.unwrap_or(defaults.term_grace),
+        term_grace: arguments.grace.unwrap_or(DEFAULT_TERM_GRACE),
         kill: kill.clone(),
+        ..ProgramOptions::default()
     };
     let agent = match ProgramAgent::new(arguments.command, options) {
         Ok(agent) => agent,
