@@ -164,3 +164,16 @@ fn a_workers_files_are_its_owners_alone() {
         assert_eq!(mode & 0o777, 0o600, "{entry:?}");
     }
 }
+
+#[test]
+fn a_relative_data_directory_gives_the_program_absolute_paths() {
+    let place = Place::new();
+    let recipe = format!(
+        r#"'{}' --data-dir here exec --json --task ' ' -- sh -c 'cd /; test -w "$TRISCOPE_METRICS_FILE" && echo "$TRISCOPE_METRICS_FILE"'"#,
+        crate::support::program_path().display()
+    );
+    let report = crate::support::sh(place.folder(), &recipe).json();
+    let path = report["result"].as_str().unwrap();
+    assert!(path.starts_with('/') && path.contains("/here/"), "{path}");
+    assert!(report["task"].as_str().unwrap().starts_with("sh -c "));
+}

@@ -191,9 +191,10 @@ impl Item {
     }
 }
 
-/// The model that the arguments name: `-m X`, `--model X` or `--model=X`.
+/// The model that the arguments of `codex` name: `-m X`, `--model X` or `--model=X`.
 fn model_of(words: &[&str]) -> Option<String> {
-    let mut words = words.iter().skip(1);
+    // What stands before, such as `npx`, has options of its own.
+    let mut words = words.iter().skip_while(|it| !it.ends_with("codex"));
     while let Some(word) = words.next() {
         if matches!(*word, "-m" | "--model") {
             return words.next().map(|it| name(it));

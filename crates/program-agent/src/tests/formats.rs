@@ -28,7 +28,7 @@ fn read(format: OutputFormat, stream: &[u8]) -> (Vec<String>, Said) {
         TraceContext::root(),
         manual.clock(),
     );
-    let words = ["sh", "exec", "--json", "-m", "gpt-5-codex"].map(OsString::from);
+    let words = ["sh", "-m", "no", "./codex", "exec", "-m", "gpt-5-codex"].map(OsString::from);
     let command = ProgramCommand::find(words).unwrap();
     let said = collector.scope_sync(|| {
         let reader = format.reader(&command, manual.clock()).unwrap();

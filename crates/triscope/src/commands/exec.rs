@@ -32,7 +32,8 @@ pub(crate) async fn exec(app: &App, arguments: Exec) -> Result<Exit, ToolFailure
         Ok(agent) => agent,
         Err(error) => return Ok(output::fail(Exit::Usage, &error.into())),
     };
-    let task = arguments.task.unwrap_or_else(|| agent.command_line());
+    let task = arguments.task.filter(|it| !it.trim().is_empty());
+    let task = task.unwrap_or_else(|| agent.command_line());
     let surroundings = Surroundings::of_process();
     let options = RunOptions {
         timeout: arguments.timeout.unwrap_or(DEFAULT_TIMEOUT),
