@@ -1,6 +1,5 @@
 // A worker in Node: triscope exec -- node worker.mjs
 import { appendFileSync } from "node:fs";
-
 // Runs a call and appends its event.
 async function timed(event, call) {
   const start = new Date(), began = performance.now();

@@ -1,7 +1,6 @@
 """A worker in Python: triscope exec -- python3 worker.py"""
 import json, os, time
 from datetime import datetime, timedelta, timezone
-
 def record(start, began, **event):
     """Appends one event of a call that took from `start` (and `began` on the monotonic clock) until now."""
     took = timedelta(seconds=time.monotonic() - began)

@@ -34,12 +34,9 @@ fn shows_on_all_tiers(interpreter: &str, example: &str) {
     let id = report["worker_id"].as_str().unwrap();
 
     let text = place.run(&["result", id]).answer();
-    assert!(
-        text.starts_with(&format!("Result from worker {id}:\n\nExecution time: "))
-            && text.ends_with("ms\n\nThe result is 42.\n")
-            || text.ends_with("s)\n\nThe result is 42.\n"),
-        "{text}"
-    );
+    let head = format!("Result from worker {id}:\n\nExecution time: ");
+    assert!(text.starts_with(&head), "{text}");
+    assert!(text.ends_with("\n\nThe result is 42.\n"), "{text}");
 
     let dir = place.dir_of(&report);
     let metrics = MetricsFile::read(&dir.join("metrics.jsonl"));
