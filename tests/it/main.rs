@@ -11,6 +11,7 @@ mod support;
 mod bad_input;
 mod cli;
 mod doctor;
+mod exec;
 mod liveness;
 mod outside_crates;
 mod readme;

@@ -26,6 +26,7 @@
 //! can be awaited or waited for without it. `index` lets `list` keep a cache in SQLite, for stores with many workers.
 
 mod activity;
+mod artifact;
 mod confined;
 mod data_dir;
 mod death;

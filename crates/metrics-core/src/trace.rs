@@ -171,6 +171,26 @@ impl TraceContext {
             parent_span_id: Some(parent),
         }
     }
+
+    /// A new span below the one that a W3C `traceparent` names; `None` if the text is not in its form.
+    ///
+    /// A version that is not known yet is read as the first one, as W3C asks for.
+    pub fn from_traceparent(text: &str) -> Option<Self> {
+        let (version, rest) = text.split_once('-')?;
+        let [version] = parse_hex(version.as_bytes())?;
+        let mut parts = rest.split('-');
+        let trace_id = parts.next()?.parse().ok()?;
+        let parent = parts.next()?.parse().ok()?;
+        parse_hex::<1>(parts.next()?.as_bytes())?;
+        // Only later versions may say more.
+        let is_known_form = version != 0xff && (version > 0 || parts.next().is_none());
+        is_known_form.then(|| Self::child_of(trace_id, parent))
+    }
+
+    /// The W3C `traceparent` that makes a child process's spans children of this one.
+    pub fn traceparent(&self) -> String {
+        format!("00-{}-{}-01", self.trace_id, self.span_id)
+    }
 }
 
 /// The span id of an event whose line carries none, from where it stands.
@@ -194,7 +214,7 @@ pub fn derive_span_id(trace_id: TraceId, worker: &WorkerId, line_offset: u64) ->
 
 #[cfg(test)]
 mod tests {
-    use super::{SpanId, TraceId, derive_span_id};
+    use super::{SpanId, TraceContext, TraceId, derive_span_id};
     use crate::WorkerId;
 
     #[test]
@@ -214,6 +234,47 @@ mod tests {
             "abcdef012345678é",
         ] {
             assert!(text.parse::<SpanId>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_child_process_continues_the_trace() {
+        let parent = TraceContext::root();
+        let child = TraceContext::from_traceparent(&parent.traceparent()).unwrap();
+        assert_eq!(child.trace_id, parent.trace_id);
+        assert_eq!(child.parent_span_id, Some(parent.span_id));
+        assert_ne!(child.span_id, parent.span_id);
+    }
+
+    #[test]
+    fn only_w3c_traceparents_are_taken() {
+        const IDS: &str = "0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331";
+        for good in [
+            format!("00-{IDS}-01"),
+            format!("00-{IDS}-00"),
+            format!("01-{IDS}-01"),
+            format!("cc-{IDS}-01-more"),
+        ] {
+            assert!(TraceContext::from_traceparent(&good).is_some(), "{good}");
+        }
+        for bad in [
+            String::new(),
+            "00".to_owned(),
+            IDS.to_owned(),
+            format!("00-{IDS}"),
+            format!("00-{IDS}-"),
+            format!("00-{IDS}-1"),
+            format!("00-{IDS}-01-more"),
+            format!("00-{IDS}-01 "),
+            format!("ff-{IDS}-01"),
+            format!("00-{}-01", IDS.to_uppercase()),
+            format!(
+                "00-{}-01",
+                IDS.replace("b7ad6b7169203331", "0000000000000000")
+            ),
+            format!("é0-{IDS}-01"),
+        ] {
+            assert!(TraceContext::from_traceparent(&bad).is_none(), "{bad}");
         }
     }
 

@@ -5,7 +5,7 @@ use std::{fmt::Write as _, time::Duration};
 use artifact_store::{FilePart, Metadata, Status};
 use metrics_collector::CallKind;
 use metrics_core::{DurationText, WorkerId};
-use worker_runner::EVENTS_LOST_REASON;
+use worker_runner::{EVENTS_LOST_REASON, WARNINGS};
 
 use crate::{Activity, Ordinal, workers::WorkerRow};
 
@@ -25,6 +25,9 @@ pub(crate) fn result_head(metadata: &Metadata) -> String {
         );
     }
     head.push_str(&loss_line(metadata));
+    for warning in warnings(metadata) {
+        line(&mut head, format_args!("Warning: {warning}"));
+    }
     if metadata.status != Status::Success {
         line(&mut head, format_args!("Status: {}", metadata.status));
     }
@@ -49,6 +52,16 @@ pub(crate) fn loss_line(metadata: &Metadata) -> String {
         .map(|it| format!(" ({})", one_line(it)))
         .unwrap_or_default();
     format!("Warning: {lost} {events} lost{reason}\n")
+}
+
+/// What the agent warns of, one text a line.
+fn warnings(metadata: &Metadata) -> impl Iterator<Item = String> {
+    const SHOWN: usize = 10;
+    let warnings = metadata.extra.get(WARNINGS).and_then(|it| it.as_array());
+    let texts = warnings.into_iter().flatten().filter_map(|it| it.as_str());
+    texts
+        .take(SHOWN)
+        .map(|it| one_line(&cut(it, MAX_ERROR_CHARS)))
 }
 
 fn line(text: &mut String, line: std::fmt::Arguments<'_>) {

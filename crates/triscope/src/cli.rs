@@ -1,9 +1,10 @@
 //! The command line.
 
-use std::{path::PathBuf, time::Duration};
+use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use artifact_store::RecordMode;
 use clap::{Args, Parser, Subcommand, builder::NonEmptyStringValueParser};
+use program_agent::OutputFormat;
 use supervisor_tools::RowStatus;
 
 /// See where worker agents' time, tokens and failures go.
@@ -43,6 +44,9 @@ pub(crate) enum Command {
     Demo(Recording),
     /// Run one worker on a task and print its result
     Run(Run),
+    /// Run any command as a worker and print its result
+    #[command(after_help = EXEC_HELP)]
+    Exec(Exec),
     /// List jobs and workers, newest first
     Workers(Workers),
     /// Print a worker's result, with its execution time
@@ -88,6 +92,45 @@ pub(crate) struct Recording {
     /// What recording an event waits for: nothing (buffered), the kernel (write-through) or the disk (fsync)
     #[arg(long = "recording", value_name = "MODE", default_value_t)]
     pub(crate) mode: RecordMode,
+}
+
+const EXEC_HELP: &str = "\
+What the command prints is the result (result.txt), its standard error is kept (stderr.txt). It finds \
+TRISCOPE_WORKER_ID, TRACEPARENT and TRISCOPE_METRICS_FILE in its environment; a line of metrics.jsonl \
+appended to that file becomes an event of the worker.
+
+Exit codes: 0 it exited with 0; 1 it failed, ran out of time, or could not start (its own exit code is in \
+the text, in --json and in metadata.json); 2 bad usage, or no such command; 3 data directory or store \
+unusable; 129 SIGHUP; 130 Ctrl-C; 131 SIGQUIT; 143 SIGTERM.";
+
+#[derive(Debug, Args)]
+pub(crate) struct Exec {
+    /// What it shall do, for people and lists [default: the command line]
+    #[arg(long)]
+    pub(crate) task: Option<String>,
+    /// Stop it after so long, such as 90, 1.5s or 5m [default: 5m]
+    #[arg(long, value_parser = parse_timeout, value_name = "TIME")]
+    pub(crate) timeout: Option<Duration>,
+    /// When it is to stop, kill it so long after asking it to end [default: 5s]
+    #[arg(long, value_parser = parse_timeout, value_name = "TIME")]
+    pub(crate) grace: Option<Duration>,
+    /// Whose the worker is
+    #[arg(long, default_value = artifact_store::DEFAULT_OWNER, value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) owner: String,
+    /// What it prints: text, claude-stream-json or codex-json; of the latter two, model and tool calls become events
+    #[arg(long, default_value_t = OutputFormat::Text)]
+    pub(crate) format: OutputFormat,
+    /// Let it read this standard input, a pipe or a file; otherwise its own is empty
+    #[arg(long)]
+    pub(crate) stdin: bool,
+    #[command(flatten)]
+    pub(crate) recording: Recording,
+    /// Print an object for programs
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// The command and its arguments, after `--`
+    #[arg(last = true, required = true, value_name = "CMD")]
+    pub(crate) command: Vec<OsString>,
 }
 
 #[derive(Debug, Args)]

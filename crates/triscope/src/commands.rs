@@ -4,6 +4,7 @@ mod completions;
 mod demo;
 mod demo_server;
 mod doctor;
+mod exec;
 mod man;
 mod prune;
 mod read;
@@ -36,19 +37,17 @@ pub(crate) async fn run(cli: Cli) -> Exit {
         Command::Run(arguments) => std::env::current_dir()
             .context("cannot tell the current directory")
             .and_then(|root| {
-                App::open(
-                    &cli.common,
-                    IfMissing::Create,
-                    &root,
-                    arguments.recording.mode,
-                )
+                let mode = arguments.recording.mode;
+                App::open(&cli.common, IfMissing::Create, &root, mode)
             }),
-        _ => App::open(
-            &cli.common,
-            IfMissing::Refuse,
-            Path::new("."),
-            RecordMode::default(),
-        ),
+        Command::Exec(arguments) => {
+            let mode = arguments.recording.mode;
+            App::open(&cli.common, IfMissing::Create, Path::new("."), mode)
+        }
+        _ => {
+            let mode = RecordMode::default();
+            App::open(&cli.common, IfMissing::Refuse, Path::new("."), mode)
+        }
     };
     let app = match app {
         Ok(app) => app,
@@ -58,13 +57,14 @@ pub(crate) async fn run(cli: Cli) -> Exit {
     let exit = match cli.command {
         Command::Demo(_) => demo::demo(&app).await,
         Command::Run(arguments) => run::run(&app, arguments).await,
+        Command::Exec(arguments) => exec::exec(&app, arguments).await,
         Command::Workers(arguments) => read::workers(&app, arguments).await,
         Command::Result(arguments) => read::result(&app, arguments).await,
         Command::File(arguments) => read::file(&app, arguments).await,
         Command::Grep(arguments) => read::grep(&app, arguments).await,
         Command::Meta(arguments) => read::meta(&app, arguments).await,
-        Command::Doctor(_) | Command::Completions(_) | Command::Man => Ok(Exit::Done), // Done above.
         Command::Prune(arguments) => prune::prune(&app, arguments).await,
+        Command::Doctor(_) | Command::Completions(_) | Command::Man => Ok(Exit::Done), // Done above.
     };
     let exit = exit.unwrap_or_else(|failure| failed(&failure));
     tell_of_recoveries(&app, told);

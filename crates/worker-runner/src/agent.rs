@@ -1,6 +1,9 @@
 //! What an agent is to the runner: something that works on a task and says what it does.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use artifact_store::WorkerWriter;
 use async_trait::async_trait;
@@ -8,6 +11,7 @@ use async_trait::async_trait;
 use crate::{
     lifecycle::{Lifecycle, WorkerEvent},
     model::{Message, ModelError},
+    remarks::Remarks,
     tool::ToolError,
 };
 
@@ -16,12 +20,18 @@ use crate::{
 /// # Contract
 /// - It runs inside the worker's scope: whatever it records with `metrics-collector` belongs to the worker.
 /// - It hands every message of its conversation to [`AgentContext::say`]; the result is taken from there.
-/// - Dropping the future stops it (a timeout or a cancelled worker does so).
+/// - Dropping the future stops it (a timeout or a cancelled worker does so, after [`stop_grace`](Self::stop_grace)).
 #[async_trait]
 pub trait Agent: Send + Sync + 'static {
     /// The model it asks, for the worker's metadata; `None` if it asks none or several.
     fn model(&self) -> Option<&str> {
         None
+    }
+
+    /// How long it may wind up once its worker is to stop, which [`AgentContext::stopping`] says. It is dropped after that;
+    /// with zero, at once.
+    fn stop_grace(&self) -> Duration {
+        Duration::ZERO
     }
 
     /// Works on `task` until it is done.
@@ -59,6 +69,7 @@ pub struct AgentContext(Arc<Inner>);
 struct Inner {
     worker: Arc<WorkerWriter>,
     lifecycle: Lifecycle,
+    remarks: Remarks,
     state: Mutex<State>,
 }
 
@@ -75,6 +86,7 @@ impl AgentContext {
         Self(Arc::new(Inner {
             worker,
             lifecycle,
+            remarks: Remarks::default(),
             state: Mutex::default(),
         }))
     }
@@ -101,6 +113,14 @@ impl AgentContext {
         };
         let saved = self.0.worker.save_tool_output(number, tool, output);
         self.lock().note(saved.map(|_path| ()));
+    }
+
+    pub(crate) fn worker(&self) -> &WorkerWriter {
+        &self.0.worker
+    }
+
+    pub(crate) fn remarks(&self) -> &Remarks {
+        &self.0.remarks
     }
 
     pub(crate) fn send(&self, event: impl FnOnce() -> WorkerEvent) {

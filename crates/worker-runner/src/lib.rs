@@ -45,6 +45,7 @@ mod agent_fn;
 mod lifecycle;
 mod model;
 mod react;
+mod remarks;
 mod result;
 mod runner;
 mod running;
@@ -62,6 +63,7 @@ pub use crate::{
     lifecycle::WorkerEvent,
     model::{ChatModel, ChatReply, ChatRequest, Message, ModelError, Role, ToolRequest},
     react::ReactAgent,
+    remarks::WARNINGS,
     result::NO_RESULT,
     runner::{DEFAULT_TIMEOUT, RunOptions, WorkerReport, WorkerRunner},
     running::EVENTS_LOST_REASON,

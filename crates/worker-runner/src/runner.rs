@@ -1,10 +1,10 @@
 //! Running an agent as a worker.
 
-use std::{future::pending, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use artifact_store::{ArtifactStore, DEFAULT_OWNER, NewWorker, Status, StoreError};
 use metrics_collector::{MetricsCollector, Totals};
-use metrics_core::WorkerId;
+use metrics_core::{TraceContext, WorkerId};
 use serde_json::{Map, Value, json};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio_util::sync::CancellationToken;
@@ -33,6 +33,10 @@ pub struct RunOptions {
     pub job_id: Option<u64>,
     /// Which attempt at that job, from 1.
     pub attempt: Option<u32>,
+    /// Its place in a trace that another process began; otherwise below the current scope, or a trace of its own.
+    pub trace: Option<TraceContext>,
+    /// The worker of another process that it is started for; otherwise that of the current scope.
+    pub parent_worker_id: Option<WorkerId>,
     /// Stops the agent when cancelled; the worker's status is `cancelled`. An agent that has not started never does, and a
     /// summary that is being made is given up.
     pub cancel: CancellationToken,
@@ -50,6 +54,8 @@ impl Default for RunOptions {
             config: Map::new(),
             job_id: None,
             attempt: None,
+            trace: None,
+            parent_worker_id: None,
             cancel: CancellationToken::new(),
             events: None,
             flush_timeout: Duration::from_secs(2),
@@ -65,7 +71,7 @@ pub struct WorkerReport {
     pub worker_id: WorkerId,
     /// How it ended.
     pub status: Status,
-    /// Its result, or what there is of it.
+    /// Its result, or what there is of it. Of one that the agent wrote to `result.txt` itself, the first MiB.
     pub result: String,
     /// Why it did not succeed.
     pub error: Option<String>,
@@ -125,7 +131,10 @@ impl WorkerRunner {
     ) -> Result<WorkerReport, StoreError> {
         let mut running = self.start(task, &options)?;
         let ending = running.wait(&options).await;
-        let mut report = running.complete(&ending, options.flush_timeout).await;
+        let grace = self.agent.stop_grace();
+        let mut report = running
+            .complete(&ending, grace, options.flush_timeout)
+            .await;
         let summary = self.summary(&report, &running, &options.cancel).await;
         running
             .sum_up(&mut report, summary, options.flush_timeout)
@@ -134,7 +143,10 @@ impl WorkerRunner {
     }
 
     fn start(&self, task: &str, options: &RunOptions) -> Result<Running, StoreError> {
-        let trace = MetricsCollector::child_trace();
+        let trace = options.trace.unwrap_or_else(MetricsCollector::child_trace);
+        let parent_worker_id = options.parent_worker_id.clone();
+        let parent_worker_id = parent_worker_id
+            .or_else(|| MetricsCollector::current().map(|it| it.worker_id().clone()));
         let mut config = options.config.clone();
         if let Some(model) = self.agent.model() {
             config.entry("model").or_insert_with(|| json!(model));
@@ -147,7 +159,7 @@ impl WorkerRunner {
             config: Value::Object(config),
             owner: options.owner.clone(),
             trace,
-            parent_worker_id: MetricsCollector::current().map(|it| it.worker_id().clone()),
+            parent_worker_id,
             job_id: options.job_id,
             attempt: options.attempt,
         })?);
@@ -169,7 +181,9 @@ impl WorkerRunner {
         // A task of its own: an agent that blocks its thread cannot keep the time limit from being noticed.
         let agent = tokio::spawn(collector.scope(async move {
             if no_time || cancel.is_cancelled() {
-                return pending().await; // It must not begin; whoever waits for it ends it.
+                // It must not begin; whoever waits for it ends it.
+                for_agent.stopping().cancelled().await;
+                return Ok(());
             }
             agent.run(&task, &for_agent).await
         }));

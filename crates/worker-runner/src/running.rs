@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use artifact_store::{Metadata, Status, StoreError, WorkerWriter};
 use metrics_collector::MetricsCollector;
 use metrics_core::{CallStart, CallTime, Clock, ErrorText};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tokio::task::JoinHandle;
 
 use crate::{
@@ -145,9 +145,15 @@ impl Running {
     pub(crate) async fn complete(
         &mut self,
         ending: &Ending,
+        stop_grace: Duration,
         flush_timeout: Duration,
     ) -> WorkerReport {
         let ended = self.end(ending);
+        self.context.stopping().cancel();
+        if !self.agent.is_finished() && !stop_grace.is_zero() {
+            // How it ends now changes nothing any more.
+            let _ = tokio::time::timeout(stop_grace, &mut self.agent).await;
+        }
         if !self.agent.is_finished() {
             self.agent.abort();
             // Dropping an agent may end processes and connections; one that blocks its thread is left behind.
@@ -209,21 +215,26 @@ impl Running {
             error,
             duration,
         } = ended;
-        let result = extract_result(&self.context.messages());
+        let written = self.context.written_result();
+        let is_written = written.is_some();
+        let result = written.unwrap_or_else(|| extract_result(&self.context.messages()));
         let mut problems = self.context.problems();
-        let mut note = |written: Result<(), StoreError>| {
-            if let Err(error) = written {
-                problems.push(error.to_string());
-            }
-        };
-        note(self.worker.write_result(&result));
-        note(self.settle(flush_timeout, |it| {
+        if !is_written && let Err(error) = self.worker.write_result(&result) {
+            problems.push(error.to_string());
+        }
+        // Whoever reads what is there shall know that something is not.
+        for problem in &problems {
+            self.context.warn(problem);
+        }
+        let settled = self.settle(flush_timeout, |it| {
+            add_facts(it, self.context.facts());
             it.status = status;
             it.finished_at = Some(CallTime::new(self.started.timestamp(), duration).end_ts());
             it.duration_ms = u64::try_from(duration.as_millis()).ok();
             it.duration_us = u64::try_from(duration.as_micros()).ok();
             it.error.clone_from(&error);
-        }));
+        });
+        problems.extend(settled.err().map(|it| it.to_string()));
         self.to_sum_up = Some(result.clone());
         self.lifecycle.send(|| WorkerEvent::Completed {
             status,
@@ -293,6 +304,18 @@ impl Drop for Running {
             let _ = self.write_summary(Summary::beginning(&result), DROP_FLUSH_TIMEOUT);
         }
     }
+}
+
+/// Adds what an agent says of its worker; a key that is there already, as each of the format's own, stands.
+fn add_facts(metadata: &mut Metadata, facts: Map<String, Value>) {
+    if facts.is_empty() {
+        return;
+    }
+    let known = serde_json::to_value(&*metadata).unwrap_or_default();
+    let new = facts
+        .into_iter()
+        .filter(|(key, _)| known.get(key).is_none());
+    metadata.extra.extend(new);
 }
 
 /// Sleeps for ever if the time is longer than the clock reaches.

@@ -7,6 +7,7 @@ mod hostile;
 mod lifecycle_events;
 mod losses;
 mod react_loop;
+mod remarks;
 mod summaries;
 mod support;
 mod tool_failures;

@@ -3,9 +3,10 @@
 use super::Place;
 use crate::support::{finish, triscope};
 
-const COMMANDS: [&str; 11] = [
+const COMMANDS: [&str; 12] = [
     "demo",
     "run",
+    "exec",
     "workers",
     "result",
     "file",

@@ -52,6 +52,8 @@ pub(crate) fn triscope<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) 
         .args(arguments)
         .env_remove("SWARMLET_DATA_PATH")
         .env_remove("RUST_LOG")
+        .env_remove("TRACEPARENT")
+        .env_remove("TRISCOPE_WORKER_ID")
         .stdin(Stdio::null());
     command
 }

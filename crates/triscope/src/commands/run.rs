@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use artifact_store::{Status, StoreError};
+use artifact_store::{Metadata, Status, StoreError};
 use serde::Serialize;
 use supervisor_tools::{JobId, JobRef, SpawnRequest, SupervisorTools, ToolFailure};
 use worker_runner::{DEFAULT_TIMEOUT, NO_RESULT};
@@ -12,7 +12,7 @@ use crate::{app::App, cli::Run, exit::Exit, output, progress::Progress, signals:
 /// Longer than any worker may run.
 const FOR_EVER: Duration = Duration::from_hours(24 * 365);
 /// What a second signal still leaves to the first one's work: stopped workers kill what their tools started.
-const LAST_GRACE: Duration = Duration::from_millis(500);
+pub(super) const LAST_GRACE: Duration = Duration::from_millis(500);
 
 pub(crate) async fn run(app: &App, arguments: Run) -> Result<Exit, ToolFailure> {
     let signals = Signals::listen();
@@ -128,18 +128,24 @@ pub(crate) async fn report(
             }
         })
         .await?;
-    Ok(Report {
-        job_id: metadata.job_id,
-        worker_id: metadata.worker_id.to_string(),
-        status: metadata.status,
-        duration_ms: metadata.duration_ms,
-        duration_us: metadata.duration_us,
-        owner: metadata.owner,
-        task: metadata.task,
-        summary: metadata.summary,
-        error: metadata.error,
-        events: metadata.events,
-        events_lost: metadata.events_lost,
-        result,
-    })
+    Ok(Report::new(metadata, result))
+}
+
+impl Report {
+    pub(crate) fn new(metadata: Metadata, result: String) -> Self {
+        Self {
+            job_id: metadata.job_id,
+            worker_id: metadata.worker_id.to_string(),
+            status: metadata.status,
+            duration_ms: metadata.duration_ms,
+            duration_us: metadata.duration_us,
+            owner: metadata.owner,
+            task: metadata.task,
+            summary: metadata.summary,
+            error: metadata.error,
+            events: metadata.events,
+            events_lost: metadata.events_lost,
+            result,
+        }
+    }
 }
