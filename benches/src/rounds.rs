@@ -4,8 +4,8 @@ use std::{hint::black_box, time::Instant};
 
 use crate::allocations;
 
-/// Rounds of every variant; between two of them other work of the machine moves on.
-const ROUNDS: usize = 60;
+/// Rounds of every variant. Many and short, as other work of the machine stretches some of them.
+const ROUNDS: usize = 300;
 
 /// One thing to measure.
 pub(crate) struct Variant<'a> {
