@@ -2,26 +2,39 @@
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
 mod allocations;
+mod choice;
 mod codec;
+mod file;
 mod line;
+mod list;
 mod overhead;
 mod peer;
 mod record;
 mod rounds;
 
-fn main() {
-    let names: Vec<String> = std::env::args().skip(1).collect();
-    let wanted = |name: &str| names.is_empty() || names.iter().any(|it| it == name);
-    let all: [(&str, fn()); 4] = [
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let asked: Vec<String> = std::env::args().skip(1).collect();
+    let all: [(&str, fn()); 9] = [
         ("codec", codec::run),
         ("line", line::run),
         ("record", record::run),
+        ("file", file::run),
+        ("write-through", file::write_through),
+        ("delay", file::delay),
+        ("sustained", file::sustained),
+        ("list", list::run),
         // Last, as it installs a log for the whole process.
         ("overhead", overhead::run),
     ];
+    if let Some(code) = choice::answer(&asked, &all.map(|(name, _)| name)) {
+        return code;
+    }
     for (name, run) in all {
-        if wanted(name) {
+        if choice::is_wanted(&asked, name) {
             run();
         }
     }
+    ExitCode::SUCCESS
 }

@@ -1,17 +1,23 @@
 //! Measuring: interleaved rounds of all variants, the best of each, as a ratio to a peer in the same run.
 
-use std::{hint::black_box, time::Instant};
+use std::{
+    hint::black_box,
+    time::{Duration, Instant},
+};
 
 use crate::allocations;
 
-/// Rounds of every variant. Many and short, as other work of the machine stretches some of them.
-const ROUNDS: usize = 300;
+/// Rounds of every variant, at least and at most. Many and short ones are best, as other work of the machine stretches
+/// some of them; but rounds that take long must not take for ever.
+const ROUNDS: (usize, usize) = (15, 300);
+const LONG: Duration = Duration::from_secs(10);
 
 /// One thing to measure.
 pub(crate) struct Variant<'a> {
     name: &'a str,
     events: usize,
-    round: Box<dyn FnMut() + 'a>,
+    /// Runs a round and gives its time.
+    round: Box<dyn FnMut() -> Duration + 'a>,
     settle: Box<dyn FnMut() + 'a>,
     best_ns: f64,
     allocations: f64,
@@ -28,7 +34,35 @@ impl<'a> Variant<'a> {
     }
 
     /// A variant whose `round` does its `events` itself.
-    pub(crate) fn whole_round(name: &'a str, events: usize, round: impl FnMut() + 'a) -> Self {
+    pub(crate) fn whole_round(name: &'a str, events: usize, mut round: impl FnMut() + 'a) -> Self {
+        Self::timed(name, events, move || {
+            let started = Instant::now();
+            round();
+            started.elapsed()
+        })
+    }
+
+    /// A variant whose `body` is called `events` times a round, each time with something new; making that and dropping it
+    /// is not measured.
+    pub(crate) fn prepared<T>(
+        name: &'a str,
+        events: usize,
+        mut prepare: impl FnMut() -> T + 'a,
+        mut body: impl FnMut(&mut T) + 'a,
+    ) -> Self {
+        Self::timed(name, events, move || {
+            let mut time = Duration::ZERO;
+            for _ in 0..events {
+                let mut prepared = prepare();
+                let started = Instant::now();
+                black_box(&mut body)(&mut prepared);
+                time += started.elapsed();
+            }
+            time
+        })
+    }
+
+    fn timed(name: &'a str, events: usize, round: impl FnMut() -> Duration + 'a) -> Self {
         Self {
             name,
             events,
@@ -52,9 +86,7 @@ impl<'a> Variant<'a> {
     fn run(&mut self) {
         let events = self.events as f64;
         let allocations = allocations::so_far();
-        let started = Instant::now();
-        (self.round)();
-        let ns = started.elapsed().as_secs_f64() * 1e9 / events;
+        let ns = (self.round)().as_secs_f64() * 1e9 / events;
         (self.settle)();
         let allocations = allocations::so_far() - allocations;
         self.best_ns = self.best_ns.min(ns);
@@ -69,7 +101,11 @@ pub(crate) fn compare(
     peer: Option<&str>,
     mut variants: Vec<Variant<'_>>,
 ) {
-    for _ in 0..ROUNDS {
+    let begun = Instant::now();
+    for round in 0..ROUNDS.1 {
+        if round >= ROUNDS.0 && begun.elapsed() > LONG {
+            break;
+        }
         for variant in &mut variants {
             variant.run();
         }

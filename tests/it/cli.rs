@@ -7,10 +7,12 @@
 
 mod demo;
 mod files;
+mod generated;
 mod log;
 mod pipes;
 mod place;
 mod processes;
+mod prune;
 mod read;
 mod run;
 mod signals;

@@ -10,6 +10,8 @@ mod support;
 
 mod bad_input;
 mod cli;
+mod doctor;
+mod liveness;
 mod outside_crates;
 mod readme;
 mod tier1_duration;

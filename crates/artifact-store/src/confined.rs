@@ -1,9 +1,12 @@
-//! Opening files below a directory without ever leaving it.
+//! Opening files below a directory, and changing it, without ever leaving it.
 //!
 //! Each component is opened below the descriptor of the one before, never following a link, so that no swap between a
 //! check and an open can lead out: what is checked is what was opened.
 
+mod write;
+
 use std::{
+    ffi::CStr,
     fs::File,
     io,
     os::fd::{AsFd, AsRawFd as _, OwnedFd},
@@ -11,7 +14,7 @@ use std::{
 };
 
 use rustix::{
-    fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat, fstat, openat, statat},
+    fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat, fstat, openat, renameat, statat},
     io::Errno,
 };
 
@@ -38,6 +41,26 @@ pub(crate) enum Refusal {
     NotFound,
     /// The system said no.
     Io(io::Error),
+}
+
+impl Refusal {
+    pub(crate) fn into_io(self) -> io::Error {
+        match self {
+            Self::NotConfined(problem) => io::Error::other(format!("it {problem}")),
+            Self::NotFound => io::ErrorKind::NotFound.into(),
+            Self::Io(error) => error,
+        }
+    }
+}
+
+/// A name in a directory.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) name: String,
+    /// Whether it is a directory itself, and no link to one.
+    pub(crate) is_dir: bool,
+    #[cfg_attr(not(feature = "index"), expect(dead_code, reason = "the index asks"))]
+    pub(crate) inode: u64,
 }
 
 /// A directory held open by its descriptor.
@@ -96,9 +119,21 @@ impl Dir {
         Err(Refusal::NotConfined("is replaced all the time"))
     }
 
-    /// The names in this directory, with whether each is a directory itself; names that are not UTF-8 are left out.
-    pub(crate) fn names(&self) -> io::Result<Vec<(String, bool)>> {
-        let mut names = Vec::new();
+    /// What was seen of it when it was opened.
+    #[cfg(feature = "index")]
+    pub(crate) fn stat(&self) -> &Stat {
+        &self.stat
+    }
+
+    /// Looks at `path`, relative to this directory, without opening it. Links in it are followed, but for the last name.
+    #[cfg(feature = "index")]
+    pub(crate) fn look_at(&self, path: &str) -> io::Result<Stat> {
+        Ok(statat(&self.fd, path, AtFlags::SYMLINK_NOFOLLOW)?)
+    }
+
+    /// What is in this directory; names that are not UTF-8 are left out.
+    pub(crate) fn entries(&self) -> io::Result<Vec<Entry>> {
+        let mut entries = Vec::new();
         for entry in rustix::fs::Dir::read_from(&self.fd)? {
             let entry = entry?;
             if let Ok(name) = entry.file_name().to_str()
@@ -111,10 +146,53 @@ impl Dir {
                     }
                     known => Ok(known),
                 };
-                names.push((name.to_owned(), file_type == Ok(FileType::Directory)));
+                entries.push(Entry {
+                    name: name.to_owned(),
+                    is_dir: file_type == Ok(FileType::Directory),
+                    inode: entry.ino(),
+                });
             }
         }
-        Ok(names)
+        Ok(entries)
+    }
+
+    /// Opens the directory `name` in this one, unless something is mounted there.
+    pub(crate) fn own_subdir(&self, name: &str) -> Result<Self, Refusal> {
+        let subdir = self.subdir(name)?;
+        self.check_filesystem(&subdir.fd, &subdir.stat)?;
+        Ok(subdir)
+    }
+
+    /// What this directory and all that is below it takes on the disk, as `du` counts. Refused if something is mounted
+    /// there.
+    pub(crate) fn bytes_on_disk(&self) -> Result<u64, Refusal> {
+        let mut bytes = bytes_on_disk(&self.stat);
+        for entry in rustix::fs::Dir::read_from(&self.fd).map_err(refuse)? {
+            let entry = entry.map_err(refuse)?;
+            let name = entry.file_name();
+            if matches!(name.to_bytes(), b"." | b"..") {
+                continue;
+            }
+            let stat = match statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
+                Err(Errno::NOENT) => continue,
+                stat => stat.map_err(refuse)?,
+            };
+            if is_mount(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
+                return Err(Refusal::NotConfined("something is mounted in it"));
+            }
+            bytes += if type_of(&stat) == FileType::Directory {
+                let below = openat(&self.fd, name, DIRECTORY, Mode::empty()).map_err(refuse)?;
+                Self::from_fd(below)?.bytes_on_disk()?
+            } else {
+                bytes_on_disk(&stat)
+            };
+        }
+        Ok(bytes)
+    }
+
+    /// Moves the directory `name` in this one to `to`, where it gets the name `to_name`.
+    pub(crate) fn move_to(&self, name: &str, to: &Self, to_name: &str) -> io::Result<()> {
+        Ok(renameat(&self.fd, name, &to.fd, to_name)?)
     }
 
     fn from_fd(fd: OwnedFd) -> Result<Self, Refusal> {
@@ -151,7 +229,7 @@ impl Dir {
 
     /// Refuses what is mounted somewhere below this directory.
     fn check_filesystem(&self, fd: &impl AsFd, stat: &Stat) -> Result<(), Refusal> {
-        if stat.st_dev != self.stat.st_dev || is_mount_root(fd) {
+        if stat.st_dev != self.stat.st_dev || is_mount(fd, c"", AtFlags::EMPTY_PATH) {
             return Err(Refusal::NotConfined("is on another filesystem"));
         }
         Ok(())
@@ -160,15 +238,15 @@ impl Dir {
 
 /// Whether something is mounted right there; a bind mount may be of the same filesystem.
 #[cfg(target_os = "linux")]
-fn is_mount_root(fd: &impl AsFd) -> bool {
+fn is_mount(fd: &impl AsFd, name: &CStr, flags: AtFlags) -> bool {
     use rustix::fs::{StatxAttributes, StatxFlags, statx};
     // An old kernel does not know.
-    statx(fd, "", AtFlags::EMPTY_PATH, StatxFlags::empty())
+    statx(fd, name, flags, StatxFlags::empty())
         .is_ok_and(|it| it.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
 }
 
 #[cfg(not(target_os = "linux"))]
-fn is_mount_root(_: &impl AsFd) -> bool {
+fn is_mount(_: &impl AsFd, _: &CStr, _: AtFlags) -> bool {
     false
 }
 
@@ -177,6 +255,11 @@ fn path_of(fd: &OwnedFd) -> Option<Vec<u8>> {
     let link = format!("/proc/self/fd/{}", fd.as_raw_fd());
     let path = rustix::fs::readlink(link, Vec::new()).ok()?;
     Some(path.into_bytes())
+}
+
+fn bytes_on_disk(stat: &Stat) -> u64 {
+    const BLOCK: u64 = 512; // In all of stat's answers, whatever the filesystem's own are.
+    u64::try_from(stat.st_blocks).map_or(0, |it| it.saturating_mul(BLOCK))
 }
 
 fn type_of(stat: &Stat) -> FileType {

@@ -54,6 +54,14 @@ pub enum StoreError {
         /// Why it is refused.
         problem: &'static str,
     },
+    /// A worker's directory that cannot be removed.
+    #[error("cannot remove `{}`: {problem}", path.display())]
+    Unremovable {
+        /// The directory.
+        path: PathBuf,
+        /// What is in the way.
+        problem: String,
+    },
     /// A file of the store does not hold what it should.
     #[error("`{}` is damaged: {reason}", path.display())]
     Damaged {

@@ -23,17 +23,26 @@
 //! ```
 //!
 //! Features: `tokio` adds `ArtifactStore::unblock`, which calls the blocking methods from async code. `flush` of a sink
-//! can be awaited or waited for without it.
+//! can be awaited or waited for without it. `index` lets `list` keep a cache in SQLite, for stores with many workers.
 
+mod activity;
 mod confined;
 mod data_dir;
+mod death;
+mod disk;
 mod error;
+mod examine;
+#[cfg(feature = "index")]
+mod index;
 mod list;
+mod liveness;
 mod metadata;
+mod prune;
 mod reader;
 mod run;
 mod search;
 mod store;
+mod torn;
 mod whole_file;
 mod worker;
 mod worker_id;
@@ -48,13 +57,17 @@ mod tests;
 mod readme {}
 
 pub use crate::{
+    activity::{ActivityFile, OpenCall},
     data_dir::{DATA_DIR_VARIABLE, IfMissing, data_dir},
+    death::{WORKER_DIED, WorkerDeath},
     error::StoreError,
     list::{WorkerFilter, WorkerList},
+    liveness::Liveness,
     metadata::{DEFAULT_OWNER, METADATA_FORMAT, Metadata, Status, StatusError},
+    prune::{PruneOptions, Pruned, PrunedWorker},
     reader::{FilePart, MAX_READ_BYTES, WorkerReader},
     search::{Match, SearchOptions, SearchResult},
     store::{ArtifactStore, NewWorker, StoreOptions},
     worker::{WorkerWriter, file_names},
-    writer::EventCounts,
+    writer::{EventCounts, RecordMode, RecordModeError},
 };

@@ -5,13 +5,16 @@ use std::{
     io::{self, BufReader, Read as _},
     os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use metrics_core::{EventReader, WorkerId};
 
 use crate::{
     StoreError,
-    confined::{Dir, Refusal},
+    confined::{Dir, Entry, Refusal},
+    death::Deaths,
+    liveness::Pulses,
     metadata::Metadata,
     whole_file::UNFINISHED,
     worker::file_names,
@@ -28,6 +31,7 @@ pub struct WorkerReader {
     worker_id: WorkerId,
     path: PathBuf,
     dir: Dir,
+    deaths: Arc<Deaths>,
 }
 
 /// A part of a file.
@@ -51,11 +55,12 @@ impl FilePart {
 }
 
 impl WorkerReader {
-    pub(crate) fn new(worker_id: WorkerId, path: PathBuf, dir: Dir) -> Self {
+    pub(crate) fn new(worker_id: WorkerId, path: PathBuf, dir: Dir, deaths: Arc<Deaths>) -> Self {
         Self {
             worker_id,
             path,
             dir,
+            deaths,
         }
     }
 
@@ -69,12 +74,31 @@ impl WorkerReader {
         &self.path
     }
 
-    /// What `metadata.json` says.
+    /// What `metadata.json` says. A worker whose process is dead is `failed`, with [`WORKER_DIED`](crate::WORKER_DIED) as
+    /// its error; the first one to find that out writes it down, with all else that the worker left unfinished.
+    ///
+    /// Of such a worker `finished_at` is its last sign of life, and `events` what its file holds. What was lost on the way to
+    /// the file is not known, so `events_lost` stays absent.
     ///
     /// # Errors
     /// [`StoreError::Damaged`] if it does not say what it should or is not a plain file; otherwise as
     /// [`open_file`](Self::open_file).
     pub fn metadata(&self) -> Result<Metadata, StoreError> {
+        self.metadata_with(&mut Pulses::default())
+    }
+
+    /// [`metadata`](Self::metadata), for one of many workers.
+    pub(crate) fn metadata_with(&self, pulses: &mut Pulses) -> Result<Metadata, StoreError> {
+        let metadata = self.metadata_as_written()?;
+        self.deaths.settle(self, metadata, pulses)
+    }
+
+    pub(crate) fn dir(&self) -> &Dir {
+        &self.dir
+    }
+
+    /// What `metadata.json` says, whether the worker lives or not.
+    pub(crate) fn metadata_as_written(&self) -> Result<Metadata, StoreError> {
         let damaged = |reason: String| StoreError::Damaged {
             path: self.path.join(file_names::METADATA),
             reason,
@@ -161,17 +185,22 @@ impl WorkerReader {
     /// # Errors
     /// [`StoreError::Io`].
     pub fn files(&self) -> Result<Vec<String>, StoreError> {
+        let mut files = self.all_files()?;
+        files.retain(|it| !it.ends_with(UNFINISHED));
+        Ok(files)
+    }
+
+    pub(crate) fn all_files(&self) -> Result<Vec<String>, StoreError> {
         let error = || StoreError::io("list", &self.path);
         let mut files = Vec::new();
-        for (name, is_dir) in self.dir.names().map_err(error())? {
+        for Entry { name, is_dir, .. } in self.dir.entries().map_err(error())? {
             if !is_dir {
                 files.push(name);
             } else if let Ok(subdir) = self.dir.subdir(&name) {
-                let below = subdir.names().map_err(error())?;
-                files.extend(below.into_iter().map(|(it, _)| format!("{name}/{it}")));
+                let below = subdir.entries().map_err(error())?;
+                files.extend(below.into_iter().map(|it| format!("{name}/{}", it.name)));
             }
         }
-        files.retain(|it| !it.ends_with(UNFINISHED));
         files.sort_unstable();
         Ok(files)
     }

@@ -96,7 +96,7 @@ impl ArtifactStore {
         // that; the thread ends behind that line.
         thread::Builder::new()
             .name("triscope-search".to_owned())
-            .spawn(move || walk.run(&seconds))
+            .spawn(move || walk.run(seconds))
             .map_err(StoreError::io("start a thread to search", self.data_dir()))?;
         Ok(collect(&finds, deadline))
     }

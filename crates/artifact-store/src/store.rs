@@ -14,13 +14,14 @@ use crate::{
     StoreError,
     confined::{Dir, Refusal},
     data_dir::{self, IfMissing, OWN_DIR},
+    death::{Deaths, WorkerDeath},
+    disk::{Disk, SystemDisk},
     metadata::{DEFAULT_OWNER, METADATA_FORMAT, Metadata, Status},
     reader::WorkerReader,
-    run::{self, Run},
-    whole_file,
+    run::Run,
     worker::WorkerWriter,
     worker_id,
-    writer::{Budget, SystemDisk, Writer},
+    writer::{Budget, RecordMode, Writer},
 };
 
 /// A data directory and the workers in it. Cheap to clone.
@@ -33,8 +34,12 @@ struct Inner {
     clock: Clock,
     /// Each worker made here holds it too: its process lives, even if this store is gone.
     run: Arc<Run>,
+    /// Each reader holds it too.
+    deaths: Arc<Deaths>,
     writer: Arc<Writer>,
     numbers: Mutex<Numbers>,
+    #[cfg(feature = "index")]
+    index: crate::index::Index,
 }
 
 /// The next free number of each id of the current second. A hint: without it many workers with one task would each try
@@ -86,6 +91,8 @@ pub struct StoreOptions {
     pub if_missing: IfMissing,
     /// Stamps workers.
     pub clock: Clock,
+    /// What recording an event waits for.
+    pub recording: RecordMode,
 }
 
 impl Default for StoreOptions {
@@ -93,6 +100,7 @@ impl Default for StoreOptions {
         Self {
             if_missing: IfMissing::Create,
             clock: Clock::system(),
+            recording: RecordMode::default(),
         }
     }
 }
@@ -114,13 +122,35 @@ impl ArtifactStore {
         data_dir: impl Into<PathBuf>,
         options: StoreOptions,
     ) -> Result<Self, StoreError> {
-        let data_dir = data_dir.into();
-        let StoreOptions { if_missing, clock } = options;
+        Self::open_on(Arc::new(SystemDisk), data_dir.into(), options)
+    }
+
+    /// Opens a store whose workers are on `disk`.
+    pub(crate) fn open_on(
+        disk: Arc<dyn Disk>,
+        data_dir: PathBuf,
+        options: StoreOptions,
+    ) -> Result<Self, StoreError> {
+        let StoreOptions {
+            if_missing,
+            clock,
+            recording,
+        } = options;
         data_dir::prepare(&data_dir, if_missing)?;
-        let writer = Writer::start(Arc::new(SystemDisk), Budget::of_process())
+        let writer = Writer::start(disk, Budget::of_process(), recording)
             .map_err(StoreError::io("start the writer thread for", &data_dir))?;
+        for dir in data_dir.ancestors() {
+            match writer.files().sync_name(dir) {
+                // Made by somebody else, long ago.
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => break,
+                synced => synced.map_err(StoreError::io("sync the parent of", dir))?,
+            }
+        }
         Ok(Self(Arc::new(Inner {
             run: Arc::new(Run::begin(&data_dir)?),
+            deaths: Arc::new(Deaths::of(&data_dir)),
+            #[cfg(feature = "index")]
+            index: crate::index::Index::new(data_dir.clone()),
             data_dir,
             clock,
             writer,
@@ -148,6 +178,12 @@ impl ArtifactStore {
         &self.0.clock
     }
 
+    /// Has `tell` called for each worker that this store finds dead and marks as such. The first caller is heard; whether
+    /// this one is. A `tell` that holds the store keeps it for ever.
+    pub fn on_worker_death(&self, tell: impl Fn(&WorkerDeath) + Send + Sync + 'static) -> bool {
+        self.0.deaths.on_death(Box::new(tell))
+    }
+
     /// Makes a worker: its directory, `metadata.json`, an empty `metrics.jsonl`.
     ///
     /// Safe across processes: the directory's creation claims the id.
@@ -157,6 +193,7 @@ impl ArtifactStore {
     pub fn create_worker(&self, new: NewWorker) -> Result<WorkerWriter, StoreError> {
         let now = self.0.clock.timestamp();
         let (worker_id, dir) = self.claim_dir(now, &new.task)?;
+        let machine = self.0.deaths.machine();
         let metadata = Metadata {
             worker_id,
             task: new.task,
@@ -178,8 +215,8 @@ impl ArtifactStore {
             job_id: new.job_id,
             attempt: new.attempt,
             run: Some(self.run_id().to_owned()),
-            host: run::host(),
-            boot_id: run::boot_id(),
+            host: machine.host.clone(),
+            boot_id: machine.boot_id.clone(),
             events: None,
             events_lost: None,
             format: METADATA_FORMAT,
@@ -206,6 +243,7 @@ impl ArtifactStore {
                 worker_id.clone(),
                 self.0.data_dir.join(worker_id.as_str()),
                 dir,
+                Arc::clone(&self.0.deaths),
             )),
             Err(Refusal::Io(source)) => Err(StoreError::Io {
                 action: "open",
@@ -234,6 +272,15 @@ impl ArtifactStore {
         })
     }
 
+    pub(crate) fn deaths(&self) -> &Deaths {
+        &self.0.deaths
+    }
+
+    #[cfg(feature = "index")]
+    pub(crate) fn index(&self) -> &crate::index::Index {
+        &self.0.index
+    }
+
     pub(crate) fn dir(&self) -> Result<Dir, StoreError> {
         Dir::open(&self.0.data_dir).map_err(|refusal| StoreError::DataDir {
             path: self.0.data_dir.clone(),
@@ -250,7 +297,7 @@ impl ArtifactStore {
             let n = self.next_number(now, task);
             let worker_id = worker_id::worker_id(now, task, n);
             let dir = self.0.data_dir.join(worker_id.as_str());
-            match whole_file::create_private_dir(&dir) {
+            match self.0.writer.files().disk.create_dir(&dir) {
                 Ok(()) => return Ok((worker_id, dir)),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists && n < u32::MAX => {}
                 Err(error) => return Err(StoreError::io("create", dir)(error)),

@@ -2,10 +2,16 @@
 
 mod confined;
 mod data_dir;
+mod death;
+#[cfg(feature = "index")]
+mod index;
 mod list;
+mod liveness;
 mod metadata;
 mod modes;
 mod mounts;
+mod power;
+mod prune;
 mod races;
 mod read_file;
 mod run;

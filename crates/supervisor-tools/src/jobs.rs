@@ -4,10 +4,17 @@
 
 mod book;
 mod error;
+mod examine;
+mod files;
 mod id;
+mod in_use;
 mod job;
+mod mend;
 mod open;
+mod recovery;
 mod reference;
+mod row;
+mod salvage;
 mod status;
 
 #[cfg(test)]
@@ -16,8 +23,10 @@ mod test_support;
 pub use self::{
     book::JobBook,
     error::JobBookError,
+    examine::{BookSummary, MovedBook, sqlite_fault},
     id::{JobId, JobIdError},
     job::{Job, JobFilter, NewJob, RunId},
+    recovery::Recovery,
     reference::{JobRef, JobRefError},
     status::{FinalStatus, JobStatus, JobStatusError},
 };

@@ -48,6 +48,7 @@
 #[doc = include_str!("../README.md")]
 mod readme {}
 
+mod dead;
 mod digest;
 mod jobs;
 mod ordinal;
@@ -63,8 +64,8 @@ mod tests;
 
 pub use crate::{
     jobs::{
-        FinalStatus, Job, JobBook, JobBookError, JobFilter, JobId, JobIdError, JobRef, JobRefError,
-        JobStatus, JobStatusError, NewJob, RunId,
+        BookSummary, FinalStatus, Job, JobBook, JobBookError, JobFilter, JobId, JobIdError, JobRef,
+        JobRefError, JobStatus, JobStatusError, MovedBook, NewJob, Recovery, RunId, sqlite_fault,
     },
     ordinal::Ordinal,
     prompt::SUPERVISOR_PROMPT,

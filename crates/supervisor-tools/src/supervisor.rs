@@ -7,7 +7,7 @@ use std::{
 };
 
 use artifact_store::{ArtifactStore, Status, StoreError};
-use metrics_collector::{InFlightCall, InScope as _, MetricsCollector};
+use metrics_collector::{InFlightCall, InScope as _, MetricsCollector, log_worker_death};
 use metrics_core::WorkerId;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio_util::task::TaskTracker;
@@ -94,7 +94,7 @@ pub enum Cancelled {
 impl Supervisor {
     /// A supervisor over `store`, with the job book in the store's own directory.
     ///
-    /// A new book continues above the highest number in any worker's metadata. Opening it runs nothing.
+    /// See [`JobBook::of_store`] for what is done about a book that is new, or damaged. Opening it runs nothing.
     ///
     /// # Errors
     /// [`SupervisorError::Book`] if the book cannot be opened; [`SupervisorError::Store`].
@@ -103,16 +103,8 @@ impl Supervisor {
         runners: impl RunnerSource,
         concurrency: usize,
     ) -> Result<Self, SupervisorError> {
-        let book = JobBook::open(&store.own_dir().join("jobs.sqlite"))?;
-        // Whoever made the file may not have come this far, so the book is asked, not the directory.
-        if book.is_unused()? {
-            let list = store.list(&artifact_store::WorkerFilter::default())?;
-            let numbers = list.workers.iter().filter_map(|it| it.job_id);
-            // A number that no job can have is not ours.
-            if let Some(highest) = numbers.filter_map(|it| JobId::try_from(it).ok()).max() {
-                book.continue_above(highest)?;
-            }
-        }
+        store.on_worker_death(|it| log_worker_death(&it.worker_id, &it.events));
+        let book = JobBook::of_store(&store)?;
         Ok(Self(Arc::new(Inner {
             run: store.run_id().into(),
             store,
@@ -129,6 +121,11 @@ impl Supervisor {
     /// The store.
     pub fn store(&self) -> &ArtifactStore {
         &self.0.store
+    }
+
+    /// The job book.
+    pub fn book(&self) -> &JobBook {
+        &self.0.book
     }
 
     /// Writes a job down and runs it here as soon as there is room; returns once it is on disk.
@@ -154,18 +151,18 @@ impl Supervisor {
         answer.unwrap_or_else(|it| Err(SupervisorError::BrokenOff(it.to_string())))
     }
 
-    /// Waits until the job has ended, `timeout` at most; whether it has.
+    /// Waits until the job has ended, `timeout` at most; whether it has. A job whose process died has.
     ///
     /// # Errors
     /// [`SupervisorError::Book`].
     pub async fn wait(&self, id: JobId, timeout: Duration) -> Result<bool, SupervisorError> {
-        /// A job of another process ends without a word to us.
+        /// A job of another process ends without a word to us, and so does that process.
         const LOOK_AGAIN: Duration = Duration::from_millis(200);
         let deadline = tokio::time::Instant::now().checked_add(timeout);
         let mut ended = self.0.ended.subscribe();
         loop {
             ended.mark_unchanged();
-            let job = self.unblock(move |it| Ok(it.book.get(id, None)?)).await?;
+            let job = self.unblock(move |it| it.job(id, None)).await?;
             if job.is_none_or(|it| it.status.is_final()) {
                 return Ok(true);
             }
@@ -185,7 +182,7 @@ impl Supervisor {
     pub async fn cancel(&self, id: JobId) -> Result<Cancelled, SupervisorError> {
         let now = self.0.store.clock().timestamp();
         let (cancelled, job) = self
-            .unblock(move |it| Ok((it.book.cancel_queued(id, now)?, it.book.get(id, None)?)))
+            .unblock(move |it| Ok((it.book.cancel_queued(id, now)?, it.job(id, None)?)))
             .await?;
         if cancelled {
             self.say_ended();
@@ -418,7 +415,7 @@ impl Inner {
     }
 }
 
-fn final_status(status: Status) -> FinalStatus {
+pub(crate) fn final_status(status: Status) -> FinalStatus {
     match status {
         Status::Success => FinalStatus::Success,
         Status::Timeout => FinalStatus::Timeout,

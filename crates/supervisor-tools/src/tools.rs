@@ -2,37 +2,39 @@
 //! do next.
 
 mod arguments;
+mod call;
 mod definitions;
+mod failure;
+mod shortened;
 
 use std::{fmt::Write as _, time::Duration};
 
 use artifact_store::{
-    MAX_READ_BYTES, Metadata, SearchOptions, Status, StoreError, WorkerReader, file_names,
+    Liveness, MAX_READ_BYTES, Metadata, OpenCall, SearchOptions, StoreError, WorkerReader,
+    file_names,
 };
+use metrics_collector::{CallKind, InFlightCall};
 use metrics_core::Timestamp;
-use serde_json::Value;
 use worker_runner::{DEFAULT_TIMEOUT, ToolDefinition};
 
 use crate::{
-    Cancelled, Job, JobId, JobRef, JobStatus, NewJob, Supervisor, SupervisorError,
+    Activity, Cancelled, Job, JobId, JobRef, JobStatus, NewJob, Supervisor, SupervisorError,
     digest::Digest,
     texts,
     workers::{DamagedWorker, Found, FoundWorker, RowFilter, RowStatus},
 };
 
-use self::arguments::{Arguments, BadArgument};
+pub use self::failure::{ToolAnswer, ToolFailure};
+use self::shortened::shortened;
 
 /// How long `wait=true` waits unless told otherwise.
 pub const DEFAULT_WAIT: Duration = Duration::from_mins(1);
 /// Workers that `list_workers` shows unless told otherwise.
 pub const DEFAULT_LIMIT: usize = 20;
-const MAX_LIMIT: u64 = 1000;
 /// How far back `grep_workers` looks unless told otherwise.
 pub const DEFAULT_GREP_HOURS: f64 = 24.0;
 /// A longer task could not be read back from its metadata, where a control character takes six bytes.
 const MAX_TASK_BYTES: usize = 10 << 20;
-/// Longer texts in metadata are cut in an answer; a model would have to read them all.
-const MAX_METADATA_CHARS: usize = 10_000;
 /// Problems that are shown; the rest is counted.
 const SHOWN_PROBLEMS: usize = 10;
 
@@ -42,48 +44,6 @@ pub struct SupervisorTools {
     supervisor: Supervisor,
     /// `None` sees everybody's.
     owner: Option<String>,
-}
-
-/// What a tool answers: a text either way, as a model reads it.
-pub type ToolAnswer = Result<String, ToolFailure>;
-
-/// A tool could not do what it was asked; its text begins with `Error: `.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ToolFailure {
-    /// The job is not there yet, not any more, or somebody else's.
-    #[error("Error: {0}")]
-    Refused(String),
-    /// The job has not ended; the whole text is given.
-    #[error("{0}")]
-    NotEnded(String),
-    /// The store or the book does not work.
-    #[error("Error: {}", texts::one_line(&chain(.0)))]
-    Broken(#[from] SupervisorError),
-}
-
-impl From<StoreError> for ToolFailure {
-    fn from(error: StoreError) -> Self {
-        match error {
-            // What was asked for is not there: the caller can mend that.
-            StoreError::Refused { .. } | StoreError::FileNotFound { .. } => {
-                Self::Refused(format!("{}.", texts::one_line(&error.to_string())))
-            }
-            StoreError::Pattern { .. } => {
-                let error = texts::one_line(&texts::cut(&error.to_string(), 1000));
-                Self::Refused(format!(
-                    "{error}. Write a backslash before a character that is meant as it stands, such as `\\(`."
-                ))
-            }
-            other => Self::Broken(other.into()),
-        }
-    }
-}
-
-impl From<BadArgument> for ToolFailure {
-    fn from(error: BadArgument) -> Self {
-        Self::Refused(error.to_string())
-    }
 }
 
 /// What `spawn_worker` is asked.
@@ -125,84 +85,6 @@ impl SupervisorTools {
     /// The tools as a model sees them, with JSON schemas for their arguments.
     pub fn definitions() -> Vec<ToolDefinition> {
         definitions::all()
-    }
-
-    /// Calls a tool by its name with JSON arguments; an error is a text too.
-    pub async fn call(&self, name: &str, arguments: &Value) -> String {
-        let answer = self.dispatch(name, arguments).await;
-        answer.unwrap_or_else(|error| error.to_string())
-    }
-
-    async fn dispatch(&self, name: &str, arguments: &Value) -> ToolAnswer {
-        let mut given = Arguments::new(arguments)?;
-        match name {
-            "spawn_worker" => {
-                let request = SpawnRequest {
-                    task: given.text("task")?,
-                    model: given.optional_text("model")?,
-                    timeout: given.seconds("timeout_seconds")?.unwrap_or(DEFAULT_TIMEOUT),
-                    wait: {
-                        let wait = given.flag("wait")?.unwrap_or(false);
-                        let limit = given.seconds("wait_seconds")?.unwrap_or(DEFAULT_WAIT);
-                        wait.then_some(limit)
-                    },
-                };
-                given.end()?;
-                self.spawn_worker(request).await
-            }
-            "list_workers" => {
-                let limit = given.whole("limit", 1, MAX_LIMIT)?;
-                let status = given.parsed("status")?;
-                let since = given.hours("since_hours")?;
-                given.end()?;
-                let limit = limit.and_then(|it| usize::try_from(it).ok());
-                self.list_workers(limit.unwrap_or(DEFAULT_LIMIT), status, since)
-                    .await
-            }
-            "read_worker_result" => {
-                let job = given.job()?;
-                given.end()?;
-                self.read_worker_result(&job).await
-            }
-            "read_worker_file" => {
-                let job = given.job()?;
-                let file = given.text("file_path")?;
-                let offset = given.whole("offset", 0, u64::MAX)?.unwrap_or(0);
-                given.end()?;
-                self.read_worker_file(&job, &file, offset).await
-            }
-            "grep_workers" => {
-                let pattern = given.text("pattern")?;
-                let since = given.hours("since_hours")?.unwrap_or(DEFAULT_GREP_HOURS);
-                given.end()?;
-                self.grep_workers(&pattern, since).await
-            }
-            "get_worker_metadata" => {
-                let job = given.job()?;
-                given.end()?;
-                self.get_worker_metadata(&job).await
-            }
-            "worker_metrics" => {
-                let job = given.job()?;
-                // Taken already, so that callers need not change once the digest keeps to it.
-                given.whole("max_tokens", 1, u64::MAX)?;
-                given.end()?;
-                self.worker_metrics(&job).await
-            }
-            "cancel_worker" => {
-                let job = given.job()?;
-                given.end()?;
-                self.cancel_worker(&job).await
-            }
-            unknown => {
-                let known: Vec<_> = definitions::all().into_iter().map(|it| it.name).collect();
-                Err(ToolFailure::Refused(format!(
-                    "there is no tool `{}`. Use one of {}.",
-                    texts::one_line(&texts::cut(unknown, 100)),
-                    known.join(", ")
-                )))
-            }
-        }
     }
 
     /// Writes a job down and starts it; with `wait` gives its result.
@@ -509,7 +391,7 @@ impl SupervisorTools {
 
     /// The worker of a job that has ended.
     async fn ended(&self, found: Found) -> Result<FoundWorker, ToolFailure> {
-        let mut found = match found {
+        let found = match found {
             Found::Worker(found) => *found,
             Found::Damaged(found) => return Err(damaged(&found)),
             Found::Job(job) => return Err(self.without_worker(&job).await?),
@@ -517,29 +399,66 @@ impl SupervisorTools {
         if found.metadata.status.is_final() {
             return Ok(found);
         }
-        if let Some(job) = &found.job
-            && let Some(status) = final_status(job.status)
-        {
-            // The metadata could not be written at the end, as on a full disk; the book knows how it went.
-            found.metadata.status = status;
-            found.metadata.error.clone_from(&job.error);
-            found.metadata.duration_us = duration_of(job);
-            return Ok(found);
-        }
-        let activity = found
-            .job
-            .as_ref()
-            .and_then(|it| self.supervisor.activity(it.id));
         let name = match found.job_id() {
             Some(id) => format!("job {id}"),
             None => format!("worker {}", found.metadata.worker_id),
         };
-        let elapsed = found.metadata.started_at.map(|it| self.since(it));
+        if self.supervisor.store().liveness(&found.metadata) == Liveness::Unknown {
+            let host = found.metadata.host.as_deref();
+            return Err(ToolFailure::NotEnded(texts::unknown(&name, host)));
+        }
+        let of_job = found.job.as_ref();
+        let activity = match of_job.and_then(|it| self.supervisor.activity(it.id)) {
+            Some(activity) => Some(activity),
+            None => self.activity_elsewhere(found).await?,
+        };
         Err(ToolFailure::NotEnded(texts::still_running(
             &name,
-            elapsed,
+            None,
             activity.as_ref(),
         )))
+    }
+
+    /// What a worker of another process is doing, as far as it has written that down.
+    async fn activity_elsewhere(
+        &self,
+        found: FoundWorker,
+    ) -> Result<Option<Activity>, ToolFailure> {
+        let FoundWorker {
+            metadata, reader, ..
+        } = found;
+        let Some(started_at) = metadata.started_at else {
+            return Ok(None);
+        };
+        // It is an aside: what cannot be read is left out.
+        let calls = blocking(move || reader.open_calls().unwrap_or_default()).await?;
+        let in_flight = calls.into_iter().map(|call| {
+            let (start_ts, elapsed) = (call.start_ts(), self.since(call.start_ts()));
+            let (kind, name, phase, span_id) = match call {
+                OpenCall::LlmCall {
+                    model,
+                    phase,
+                    span_id,
+                    ..
+                } => (CallKind::Llm, model, phase, span_id),
+                OpenCall::ToolCall { tool, span_id, .. } => {
+                    (CallKind::Tool, tool, String::new(), span_id)
+                }
+            };
+            InFlightCall {
+                kind,
+                name,
+                phase,
+                start_ts,
+                elapsed,
+                span_id,
+            }
+        });
+        Ok(Some(Activity {
+            worker_id: metadata.worker_id,
+            elapsed: self.since(started_at),
+            in_flight: in_flight.collect(),
+        }))
     }
 
     /// What to say of a job that has no worker.
@@ -556,13 +475,12 @@ impl SupervisorTools {
                 let elapsed = job.started_at.map(|it| self.since(it));
                 ToolFailure::NotEnded(texts::still_running(&format!("job {id}"), elapsed, None))
             }
-            JobStatus::Cancelled => ToolFailure::Refused(format!(
-                "job {id} was cancelled before it started. Spawn it again if it is needed."
-            )),
-            _ => match (&job.worker_id, &job.error) {
+            ended => match (&job.worker_id, &job.error) {
                 (Some(worker_id), _) => ToolFailure::Refused(format!(
-                    "the directory of worker {worker_id} (job {id}, {}) is gone. Spawn the task again if its result is needed.",
-                    job.status
+                    "the worker of job {id} ({worker_id}, {ended}) was removed, and its result with it. Spawn the task again if it is needed."
+                )),
+                (None, _) if ended == JobStatus::Cancelled => ToolFailure::Refused(format!(
+                    "job {id} was cancelled before it started. Spawn it again if it is needed."
                 )),
                 (None, Some(error)) => ToolFailure::Refused(format!(
                     "job {id} failed before its worker started: {}. Spawn it again once that is mended.",
@@ -606,69 +524,9 @@ fn damaged(found: &DamagedWorker) -> ToolFailure {
     ))
 }
 
-fn final_status(status: JobStatus) -> Option<Status> {
-    match status {
-        JobStatus::Queued | JobStatus::Running => None,
-        JobStatus::Success => Some(Status::Success),
-        JobStatus::Failed => Some(Status::Failed),
-        JobStatus::Timeout => Some(Status::Timeout),
-        JobStatus::Cancelled => Some(Status::Cancelled),
-    }
-}
-
-/// How long a job ran by the book, in microseconds.
-fn duration_of(job: &Job) -> Option<u64> {
-    let micros = job.finished_at?.unix_micros() - job.started_at?.unix_micros();
-    u64::try_from(micros).ok()
-}
-
-/// The metadata with its long texts cut, and whether any was.
-fn shortened(mut metadata: Metadata) -> (Metadata, bool) {
-    let mut was_cut = false;
-    let mut shorten = |text: &mut String| {
-        if text.chars().nth(MAX_METADATA_CHARS).is_some() {
-            *text = texts::cut(text, MAX_METADATA_CHARS);
-            was_cut = true;
-        }
-    };
-    shorten(&mut metadata.task);
-    metadata.error.as_mut().map(&mut shorten);
-    metadata.summary.as_mut().map(&mut shorten);
-    let values = [&mut metadata.config, &mut metadata.summary_meta];
-    for value in values.into_iter().chain(metadata.extra.values_mut()) {
-        shorten_value(value, &mut shorten);
-    }
-    (metadata, was_cut)
-}
-
-fn shorten_value(value: &mut Value, shorten: &mut impl FnMut(&mut String)) {
-    match value {
-        Value::String(text) => shorten(text),
-        Value::Array(values) => values.iter_mut().for_each(|it| shorten_value(it, shorten)),
-        Value::Object(map) => map.values_mut().for_each(|it| shorten_value(it, shorten)),
-        _ => {}
-    }
-}
-
 async fn blocking<T: Send + 'static>(
     body: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, ToolFailure> {
     let joined = tokio::task::spawn_blocking(body).await;
     joined.map_err(|it| SupervisorError::BrokenOff(it.to_string()).into())
-}
-
-/// An error and what caused it.
-fn chain(error: &SupervisorError) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(it) = cause {
-        let cause_text = it.to_string();
-        // Some say their cause themselves.
-        if !text.contains(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        cause = it.source();
-    }
-    text
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use artifact_store::{ArtifactStore, IfMissing, StoreOptions};
+use artifact_store::{ArtifactStore, IfMissing, RecordMode, StoreOptions};
 use log_format::LogGuard;
 use offline_model::{OFFLINE_MODEL, OfflineModel};
 use supervisor_tools::{DEFAULT_CONCURRENCY, RunnerSource, Supervisor, UnknownModel};
@@ -31,6 +31,7 @@ impl App {
         common: &Common,
         if_missing: IfMissing,
         tools_root: &Path,
+        recording: RecordMode,
     ) -> anyhow::Result<Self> {
         let data_dir = artifact_store::data_dir(common.data_dir.as_deref())?;
         let named = common.data_dir.is_some()
@@ -40,6 +41,7 @@ impl App {
             data_dir,
             StoreOptions {
                 if_missing,
+                recording,
                 ..StoreOptions::default()
             },
         )?;

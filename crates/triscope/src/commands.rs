@@ -1,15 +1,19 @@
 //! The commands, a module each where there is something to them.
 
+mod completions;
 mod demo;
 mod demo_server;
+mod doctor;
+mod man;
+mod prune;
 mod read;
 mod run;
 
 use std::path::Path;
 
 use anyhow::Context as _;
-use artifact_store::IfMissing;
-use supervisor_tools::ToolFailure;
+use artifact_store::{IfMissing, RecordMode};
+use supervisor_tools::{ToolFailure, one_line};
 
 use crate::{
     app::App,
@@ -19,30 +23,63 @@ use crate::{
 };
 
 pub(crate) async fn run(cli: Cli) -> Exit {
-    let app = match cli.command {
-        Command::Demo => demo::open(&cli.common),
+    // These do without a store, or want it untouched.
+    match &cli.command {
+        Command::Doctor(arguments) => return doctor::doctor(&cli.common, arguments),
+        Command::Completions(arguments) => return completions::completions(arguments),
+        Command::Man => return man::man(),
+        _ => {}
+    }
+    let app = match &cli.command {
+        Command::Demo(recording) => demo::open(&cli.common, recording.mode),
         // The worker's tools work where the program was called.
-        Command::Run(_) => std::env::current_dir()
+        Command::Run(arguments) => std::env::current_dir()
             .context("cannot tell the current directory")
-            .and_then(|root| App::open(&cli.common, IfMissing::Create, &root)),
-        _ => App::open(&cli.common, IfMissing::Refuse, Path::new(".")),
+            .and_then(|root| {
+                App::open(
+                    &cli.common,
+                    IfMissing::Create,
+                    &root,
+                    arguments.recording.mode,
+                )
+            }),
+        _ => App::open(
+            &cli.common,
+            IfMissing::Refuse,
+            Path::new("."),
+            RecordMode::default(),
+        ),
     };
     let app = match app {
         Ok(app) => app,
         Err(error) => return output::fail(Exit::Unusable, &error),
     };
+    let told = tell_of_recoveries(&app, 0);
     let exit = match cli.command {
-        Command::Demo => demo::demo(&app).await,
+        Command::Demo(_) => demo::demo(&app).await,
         Command::Run(arguments) => run::run(&app, arguments).await,
         Command::Workers(arguments) => read::workers(&app, arguments).await,
         Command::Result(arguments) => read::result(&app, arguments).await,
         Command::File(arguments) => read::file(&app, arguments).await,
         Command::Grep(arguments) => read::grep(&app, arguments).await,
         Command::Meta(arguments) => read::meta(&app, arguments).await,
+        Command::Doctor(_) | Command::Completions(_) | Command::Man => Ok(Exit::Done), // Done above.
+        Command::Prune(arguments) => prune::prune(&app, arguments).await,
     };
     let exit = exit.unwrap_or_else(|failure| failed(&failure));
-    app.flush_log();
+    tell_of_recoveries(&app, told);
+    // Dropping the app waits for the last log lines.
     exit
+}
+
+/// Says what came back of a damaged job book, unless it is one of the first `told`, which were told before.
+fn tell_of_recoveries(app: &App, told: usize) -> usize {
+    let recoveries = app.supervisor.book().recoveries();
+    for recovery in recoveries.iter().skip(told) {
+        let recovery = one_line(&recovery.to_string());
+        output::note(&format!("warning: {recovery}"));
+    }
+    recoveries.len()
 }
 
 /// Says why a tool refused: on stderr, so that stdout holds answers only.

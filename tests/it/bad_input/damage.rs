@@ -3,14 +3,14 @@
 use std::{
     fs::{self, OpenOptions},
     io::Write as _,
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use serde_json::json;
 
 use crate::{
     cli::{Place, answered, metadata},
-    support::{Lab, sh},
+    support::{Background, Lab, sh},
 };
 
 #[tokio::test]
@@ -178,63 +178,143 @@ fn a_folder_that_is_no_worker_is_no_obstacle() {
     assert_eq!(rows.as_array().unwrap().len(), 1);
 }
 
-#[test]
-fn a_job_book_of_garbage_is_an_error_and_stays() {
+/// Two workers that ended, and a job book that is then broken in some way; the first command says so, and works.
+#[track_caller]
+fn with_broken_job_book(breaks: impl FnOnce(&Path), is_moved: bool) -> (Place, String) {
     let place = Place::new();
     place.worker("say hello");
+    place.worker("say more");
     let book = place.data_dir().join(".triscope/jobs.sqlite");
-    let garbage = "garbage ".repeat(1000);
-    fs::write(&book, &garbage).unwrap();
-    for arguments in [
-        &["workers"][..],
-        &["result", "1"],
-        &["meta", "1"],
-        &["run", "say more"],
-        &["demo"],
-    ] {
-        let finished = answered(place.run(arguments)).expect(3);
-        assert_eq!(finished.stdout, "");
-        assert!(
-            finished
-                .stderr
-                .starts_with(&format!("error: `{}`", book.display()))
-                && finished.stderr.contains("move it aside"),
-            "{finished:?}"
-        );
-    }
-    assert_eq!(fs::read_to_string(&book).unwrap(), garbage);
+    breaks(&book);
+    let broken = fs::read(&book).unwrap();
 
-    // What the error says to do works, and the numbers go on.
-    sh(
-        book.parent().unwrap(),
-        "mkdir aside && mv jobs.sqlite* aside",
-    )
-    .answer();
+    let first = answered(place.run(&["result", "2"])).expect(0);
+    assert!(first.stdout.ends_with("\n\nmore\n"), "{first:?}");
+    let start = format!("warning: the job book `{}` was ", book.display());
+    assert!(
+        first.stderr.starts_with(&start) && first.stderr.lines().count() == 1,
+        "{first:?}"
+    );
+    assert!(first.stderr.contains(". 2 jobs came back"), "{first:?}");
+    let log = fs::read_to_string(place.log_path()).unwrap();
+    let warned = log.lines().filter(|it| it.contains(" WARN the job book "));
+    assert_eq!(warned.count(), 1, "{log}");
+
+    let aside = first.stderr.split('`').nth(3).map(PathBuf::from);
+    assert_eq!(aside.is_some(), is_moved, "{first:?}");
+    if let Some(aside) = aside {
+        assert_eq!(fs::read(aside).unwrap(), broken);
+    }
+    // From then on all is as it was, and the numbers go on.
     let next = place.run(&["run", "say more", "--json"]).json();
-    assert_eq!(next["job_id"], 2);
-    let rows = place.rows();
-    let jobs: Vec<_> = rows.iter().map(|it| &it["job_id"]).collect();
-    assert_eq!(jobs, [2, 1]);
+    assert_eq!(next["job_id"], 3);
+    let jobs: Vec<_> = place.rows().iter().map(|it| it["job_id"].clone()).collect();
+    assert_eq!(jobs, [3, 2, 1]);
+    (place, first.stderr)
 }
 
 #[test]
-fn a_worker_whose_directory_is_gone_is_said_to_be() {
+fn a_job_book_of_garbage_is_moved_aside() {
+    let garbage = "garbage ".repeat(1000);
+    let (_, told) = with_broken_job_book(|book| fs::write(book, &garbage).unwrap(), true);
+    assert!(told.contains("(file is not a database)"), "{told}");
+    assert!(
+        told.contains("0 from the old book, 2 from their workers"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_job_book_whose_header_is_overwritten_is_read_all_the_same() {
+    let overwrite = |book: &Path| {
+        let mut bytes = fs::read(book).unwrap();
+        bytes[..100].fill(0xff);
+        fs::write(book, bytes).unwrap();
+    };
+    let (_, told) = with_broken_job_book(overwrite, true);
+    assert!(
+        told.contains("2 from the old book, 0 from their workers"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_job_book_with_a_zeroed_page_is_made_anew() {
+    let zero = |book: &Path| {
+        let mut bytes = fs::read(book).unwrap();
+        bytes[4096..8192].fill(0); // The table's only page.
+        fs::write(book, bytes).unwrap();
+    };
+    let (_, told) = with_broken_job_book(zero, true);
+    assert!(
+        told.contains("0 from the old book, 2 from their workers"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_job_book_cut_to_nothing_is_made_anew() {
+    let (_, told) = with_broken_job_book(|book| fs::write(book, "").unwrap(), false);
+    assert!(told.contains("was missing or empty"), "{told}");
+}
+
+#[test]
+fn several_programs_that_find_a_damaged_job_book_at_once_all_work() {
+    let place = Place::new();
+    place.worker("say hello");
+    let book = place.data_dir().join(".triscope/jobs.sqlite");
+    fs::write(&book, "garbage ".repeat(1000)).unwrap();
+    let runs: Vec<_> = (0..4)
+        .map(|n| Background::start(&mut place.command(&["run", "--json", &format!("say {n}")])))
+        .collect();
+    let (mut jobs, mut warnings) = (Vec::new(), 0);
+    for run in runs {
+        let finished = answered(run.finish()).expect(0);
+        let report: serde_json::Value = serde_json::from_str(&finished.stdout).unwrap();
+        jobs.push(report["job_id"].as_u64().unwrap());
+        warnings += finished.stderr.matches("warning: the job book").count();
+    }
+    jobs.sort_unstable();
+    assert_eq!((jobs, warnings), (vec![2, 3, 4, 5], 1));
+}
+
+#[test]
+fn a_job_book_of_another_program_is_an_error_and_stays() {
+    let place = Place::new();
+    place.worker("say hello");
+    let book = place.data_dir().join(".triscope/jobs.sqlite");
+    let mut bytes = fs::read(&book).unwrap();
+    bytes[68..72].fill(7); // SQLite's `application_id`.
+    fs::write(&book, &bytes).unwrap();
+    for arguments in [&["workers"][..], &["result", "1"], &["run", "say more"]] {
+        let finished = answered(place.run(arguments)).expect(3);
+        assert_eq!(finished.stdout, "");
+        assert!(
+            finished.stderr.contains("of another program"),
+            "{finished:?}"
+        );
+    }
+    assert_eq!(fs::read(&book).unwrap(), bytes);
+}
+
+#[test]
+fn a_worker_whose_directory_is_gone_is_said_to_be_removed() {
     let place = Place::new();
     let dir = place.worker("say hello");
     place.worker("say more");
     fs::remove_dir_all(&dir).unwrap();
     let worker = dir.file_name().unwrap().to_str().unwrap();
     for command in ["result", "file", "meta"] {
-        let finished = answered(place.run(&[command, "1"])).expect(1);
-        assert_eq!(finished.stdout, "");
-        assert_eq!(
-            finished.stderr,
-            format!(
-                "Error: the directory of worker {worker} (job 1, success) is gone. Spawn the task again if its result is needed.\n"
-            )
-        );
-        let finished = answered(place.run(&[command, worker])).expect(1);
-        assert!(finished.stderr.contains("not found"), "{finished:?}");
+        for job in ["1", worker] {
+            let finished = answered(place.run(&[command, job])).expect(1);
+            assert_eq!(finished.stdout, "");
+            assert_eq!(
+                finished.stderr,
+                format!(
+                    "Error: the worker of job 1 ({worker}, success) was removed, and its result with it. Spawn the task again if it is needed.\n"
+                )
+            );
+        }
     }
     assert_eq!(place.rows().len(), 1);
 }

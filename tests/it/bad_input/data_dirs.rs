@@ -183,6 +183,9 @@ fn a_directory_that_cannot_be_written_is_refused() {
             );
         }
     }
+    let doctor = as_nobody(&place, &["doctor"]).expect(3);
+    let said = format!("fail  data directory  data directory `{data_dir}` cannot be written; ");
+    assert!(doctor.stdout.starts_with(&said), "{doctor:?}");
     let made: Vec<_> = fs::read_dir(place.data_dir()).unwrap().collect();
     assert!(made.is_empty(), "{made:?}");
     assert!(!place.folder().join("home").exists());

@@ -22,6 +22,21 @@ fn run_prints_what_a_supervisor_reads() {
 }
 
 #[test]
+fn a_worker_leaves_the_same_whatever_recording_waits_for() {
+    for mode in ["buffered", "write-through", "fsync"] {
+        let place = Place::new();
+        let arguments = ["run", "calculate 7*6", "--json", "--recording", mode];
+        let report = place.run(&arguments).json();
+        assert_eq!(report["result"], "The result is 42.", "{mode}");
+        let dir = place.dir_of(&report);
+        let metrics = fs::read_to_string(dir.join("metrics.jsonl")).unwrap();
+        let counts = [&report["events"], &metadata(&dir)["events"]];
+        assert_eq!(counts, [&json!(metrics.lines().count()); 2], "{mode}");
+        assert_eq!(report["events_lost"], 0);
+    }
+}
+
+#[test]
 fn run_gives_programs_an_object() {
     let place = Place::new();
     let report = place.run(&["run", "calculate 7*6", "--json"]).json();
@@ -72,7 +87,7 @@ fn a_worker_that_fails_is_a_failed_job() {
     let finished = finish(command.env("PATH", "/nowhere")).expect(1);
     assert!(finished.stdout.contains("Status: failed\nError: "));
     assert_eq!(place.only_metadata()["status"], "failed");
-    let again = place.run(&["result", "1"]).expect(0);
+    let again = place.run(&["result", "1"]).expect(1);
     assert_eq!(again.stdout, finished.stdout);
 }
 

@@ -3,7 +3,21 @@
 use super::Place;
 use crate::support::{finish, triscope};
 
-const COMMANDS: [&str; 7] = ["demo", "run", "workers", "result", "file", "grep", "meta"];
+const COMMANDS: [&str; 11] = [
+    "demo",
+    "run",
+    "workers",
+    "result",
+    "file",
+    "grep",
+    "meta",
+    "prune",
+    "doctor",
+    "completions",
+    "man",
+];
+/// These print what no program reads.
+const WITHOUT_JSON: [&str; 3] = ["demo", "completions", "man"];
 
 #[test]
 fn help_and_version_are_answers() {
@@ -33,7 +47,11 @@ fn every_command_has_help_and_the_common_options() {
             assert!(help.contains(option), "{command}: {help}");
         }
         let has_json = help.contains("--json");
-        assert_eq!(has_json, command != "demo", "{command}: {help}");
+        assert_eq!(
+            has_json,
+            !WITHOUT_JSON.contains(&command),
+            "{command}: {help}"
+        );
     }
 }
 
@@ -56,6 +74,11 @@ fn a_command_line_that_is_none_is_bad_usage_and_touches_nothing() {
         &["file"],
         &["grep"],
         &["workers", "--limit", "many"],
+        &["prune"],
+        &["prune", "--dry-run", "--owner", "local"],
+        &["prune", "--older-than", "30"],
+        &["prune", "--keep", "-1"],
+        &["prune", "--max-bytes", "much"],
         &["--log-file"],
     ] {
         let finished = place.run(arguments).expect(2);

@@ -5,7 +5,7 @@ pub(super) const USAGE: &str = "\
 usage: cargo xtask verify [--quick | --full | --tier N] [--list] [--verbose]
 
   --quick    format, clippy, unit and integration tests, tidy; no docs
-  --full     everything, then the heavy steps: repeated runs, the release build and its demo
+  --full     everything, then the heavy steps: repeated runs, the release build and its demo, the licences
   --tier N   only the integration tests of tier 1, 2 or 3
   --list     print the steps and their commands, and run nothing
   --verbose  show all output as it comes, not only that of failing steps

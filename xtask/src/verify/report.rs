@@ -41,6 +41,7 @@ impl Report {
             });
             counted.for_each(|test| res.add(test));
             res.failed += result.problems.len();
+            res.skipped += usize::from(result.skipped.is_some());
         }
         res
     }
@@ -138,8 +139,12 @@ impl Report {
         results.flat_map(|result| &result.binaries)
     }
 
-    /// `module::test: reason`, once for each test.
+    /// `module::test: reason`, once for each test, and the steps that were skipped whole.
     fn skips(&self) -> BTreeSet<String> {
+        let steps = self.results.iter().filter_map(|result| {
+            let reason = result.skipped.as_ref()?;
+            Some(format!("{}: {reason}", result.name))
+        });
         let skips = self
             .results
             .iter()
@@ -148,7 +153,7 @@ impl Report {
                 Outcome::Skipped(reason) => Some(format!("{}: {reason}", test.name)),
                 Outcome::Passed | Outcome::Failed => None,
             });
-        skips.collect()
+        skips.chain(steps).collect()
     }
 
     /// Tests that failed in one run of the integration package and passed in another.

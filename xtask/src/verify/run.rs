@@ -33,6 +33,8 @@ pub(super) struct StepResult {
     pub(super) binaries: Vec<Binary>,
     /// What failed beside the tests; each counts as one failure.
     pub(super) problems: Vec<String>,
+    /// Why the step did not run; counts as one skipped test.
+    pub(super) skipped: Option<String>,
     /// As shown to the reader; absent when the step has none.
     pub(super) log: Option<String>,
 }
@@ -50,7 +52,13 @@ impl StepResult {
     }
 
     pub(super) fn verdict(&self) -> &'static str {
-        if self.is_green() { "ok" } else { "FAILED" }
+        if !self.is_green() {
+            "FAILED"
+        } else if self.skipped.is_some() {
+            "skip"
+        } else {
+            "ok"
+        }
     }
 }
 
@@ -64,6 +72,7 @@ pub(super) fn run(workspace: &Workspace, step: &Step, verbose: bool) -> StepResu
         elapsed: Duration::ZERO,
         binaries: Vec::new(),
         problems: Vec::new(),
+        skipped: None,
         log: None,
     };
     let runner = Runner {
@@ -72,16 +81,7 @@ pub(super) fn run(workspace: &Workspace, step: &Step, verbose: bool) -> StepResu
         deadline: started + step.limit,
         verbose,
     };
-    let ran = match &step.fresh_dir {
-        Some(dir) => exec::empty_dir(dir),
-        None => Ok(()),
-    }
-    .and_then(|()| match &step.action {
-        Action::Commands(commands) => runner.commands(commands, &mut result),
-        Action::Tests(suite, commands) => runner.tests(*suite, commands, &mut result),
-        Action::Tidy => run_tidy(workspace, &mut result),
-    });
-    if let Err(error) = ran {
+    if let Err(error) = runner.step(step, &mut result) {
         result.problems.push(format!("{error:#}"));
     }
     result.elapsed = started.elapsed();
@@ -117,6 +117,24 @@ struct Runner<'a> {
 }
 
 impl Runner<'_> {
+    fn step(&self, step: &Step, result: &mut StepResult) -> Result<()> {
+        if let Some(need) = &step.needs {
+            let ended = self.command(&need.probe, &mut |_| None)?;
+            if problem(&need.probe, &ended).is_some() {
+                result.skipped = Some(need.reason.to_owned());
+                return Ok(());
+            }
+        }
+        if let Some(dir) = &step.fresh_dir {
+            exec::empty_dir(dir)?;
+        }
+        match &step.action {
+            Action::Commands(commands) => self.commands(commands, result),
+            Action::Tests(suite, commands) => self.tests(*suite, commands, result),
+            Action::Tidy => run_tidy(self.workspace, result),
+        }
+    }
+
     fn commands(&self, commands: &[Invocation], result: &mut StepResult) -> Result<()> {
         for command in commands {
             println!("    $ {command}");
@@ -233,3 +251,6 @@ fn is_routine(line: &str) -> bool {
         );
     is_passed || is_cargo
 }
+
+#[cfg(test)]
+mod tests;

@@ -25,6 +25,17 @@ pub(super) struct Step {
     pub(super) limit: Duration,
     /// A folder that is made, or emptied, before the step.
     pub(super) fresh_dir: Option<PathBuf>,
+    /// What not every machine has.
+    pub(super) needs: Option<Need>,
+}
+
+/// A program that a step cannot do without.
+#[derive(Debug)]
+pub(super) struct Need {
+    /// Fails where the program is not installed.
+    pub(super) probe: Invocation,
+    /// Why the step is skipped then.
+    pub(super) reason: &'static str,
 }
 
 #[derive(Debug)]
@@ -48,7 +59,7 @@ pub(super) enum Suite {
 }
 
 impl Step {
-    fn commands(name: &str, commands: Vec<Invocation>) -> Self {
+    pub(super) fn commands(name: &str, commands: Vec<Invocation>) -> Self {
         Self::new(name, Action::Commands(commands))
     }
 
@@ -62,11 +73,17 @@ impl Step {
             action,
             limit: USUAL_LIMIT,
             fresh_dir: None,
+            needs: None,
         }
     }
 
     fn with_fresh_dir(mut self, dir: PathBuf) -> Self {
         self.fresh_dir = Some(dir);
+        self
+    }
+
+    pub(super) fn with_need(mut self, probe: Invocation, reason: &'static str) -> Self {
+        self.needs = Some(Need { probe, reason });
         self
     }
 }
@@ -160,6 +177,14 @@ fn heavy_steps(workspace: &Workspace) -> Vec<Step> {
             ],
         )
         .with_fresh_dir(demo_dir),
+    );
+    // The rules are in `deny.toml`. Its fourth check, for advisories, would have to fetch their list.
+    let deny = &["deny", "--locked", "check", "bans", "licenses", "sources"];
+    res.push(
+        Step::commands("dependencies", vec![workspace.cargo(deny)]).with_need(
+            workspace.cargo(&["deny", "--version"]),
+            "cargo-deny is not installed; `cargo install --locked cargo-deny` brings it",
+        ),
     );
     res
 }

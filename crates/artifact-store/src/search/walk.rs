@@ -13,7 +13,9 @@ use grep_regex::RegexMatcher;
 use grep_searcher::{BinaryDetection, Searcher, SearcherBuilder, Sink, SinkMatch};
 
 use super::{Match, SearchOptions, TIME_IS_UP};
-use crate::{ArtifactStore, StoreError, WorkerFilter, WorkerReader, list::Second};
+use crate::{
+    ArtifactStore, StoreError, WorkerFilter, WorkerReader, list::Seconds, liveness::Pulses,
+};
 
 /// A file with a longer line is passed over from there on.
 const MAX_LINE_BYTES: usize = 4 << 20;
@@ -68,20 +70,21 @@ impl Walk {
         }
     }
 
-    pub(super) fn run(mut self, seconds: &[Second]) {
+    pub(super) fn run(mut self, seconds: Seconds) {
         let stopped = self.seconds(seconds).err().map(|Stopped(why)| why);
         let _ = self.found.send(Found::Ended(stopped)); // Nobody waits any more if time was up.
     }
 
-    fn seconds(&mut self, seconds: &[Second]) -> Result<(), Stopped> {
+    fn seconds(&mut self, seconds: Seconds) -> Result<(), Stopped> {
         let filter = WorkerFilter {
             since: self.options.since,
             owner: self.options.owner.clone(),
             ..WorkerFilter::default()
         };
+        let mut pulses = Pulses::default();
         for second in seconds {
             check_deadline(self.deadline).map_err(|_| Stopped(TIME_IS_UP))?;
-            let list = self.store.read_second(second, &filter);
+            let list = self.store.read_second(&second, &filter, &mut pulses);
             for problem in list.problems {
                 self.send(Found::Skipped(problem.to_string()))?;
             }

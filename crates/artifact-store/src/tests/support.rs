@@ -17,9 +17,10 @@ pub(super) const LONG: Duration = Duration::from_mins(1);
 
 /// A store whose clock stands still until moved.
 pub(super) struct TestStore {
-    pub(super) temp: TempDir,
     pub(super) store: ArtifactStore,
     pub(super) clock: ManualClock,
+    /// Last, as the store's threads may still make files in it.
+    pub(super) temp: TempDir,
 }
 
 impl TestStore {
@@ -27,7 +28,7 @@ impl TestStore {
         let temp = tempfile::tempdir().unwrap();
         let clock = ManualClock::at(noon());
         let store = open(temp.path(), &clock);
-        Self { temp, store, clock }
+        Self { store, clock, temp }
     }
 
     /// A worker for `task`, a millisecond after the one before.

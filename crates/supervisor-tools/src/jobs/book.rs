@@ -3,26 +3,25 @@
 use std::{
     path::{self, Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
+use artifact_store::ArtifactStore;
 use metrics_core::{Timestamp, WorkerId};
 use rusqlite::{
-    Connection, OptionalExtension, Row, ToSql, Transaction, TransactionBehavior, named_params,
-    types::Type,
+    Connection, OptionalExtension, ToSql, Transaction, TransactionBehavior, named_params,
 };
 
-use super::{FinalStatus, Job, JobBookError, JobFilter, JobId, JobStatus, NewJob, RunId, open};
-
-macro_rules! columns {
-    () => {
-        "id, owner, task, model, timeout_us, status, worker_id, spawned_by, run, attempt, created_at, \
-         started_at, finished_at, error, cancel_requested"
-    };
-}
+use super::{
+    FinalStatus, Job, JobBookError, JobFilter, JobId, JobStatus, NewJob, Recovery, RunId,
+    in_use::InUse,
+    mend, open,
+    row::{columns, read_job, whole_micros},
+};
 
 /// Asks for all that [`read_job`] wants.
 pub(super) const SELECT_ANY: &str = concat!("SELECT ", columns!(), " FROM jobs WHERE id = :id");
+/// Asks for it of every job, by the table alone.
+pub(super) const SELECT_ALL: &str = concat!("SELECT ", columns!(), " FROM jobs NOT INDEXED");
 // Through the index, a job of another owner costs what one that is not there costs: neither is reached.
 const SELECT_OWN: &str = concat!(
     "SELECT ",
@@ -69,11 +68,17 @@ const CLAIM_NEXT_ANY: &str = claim!(
 /// - One job is claimed by one process; its first final state stands.
 /// - A number is never given twice, not even after its job is gone.
 /// - Opening the book, and reading it, runs and changes no job.
-/// - Calls block: for a commit's time, and at most for 5 s while other processes write.
+/// - Calls block: for a commit's time, and at most for 30 s while other processes write.
+/// - A damaged book of a store is mended, unless others have it open; see [`of_store`](Self::of_store).
 #[derive(Debug)]
 pub struct JobBook {
     path: PathBuf,
+    /// Whose workers tell what a damaged book held; `None` leaves such a book alone.
+    store: Option<ArtifactStore>,
     connection: Mutex<Connection>,
+    recoveries: Mutex<Vec<Recovery>>,
+    /// After the connection, which is to be closed before others may move the file.
+    in_use: InUse,
 }
 
 impl JobBook {
@@ -85,8 +90,78 @@ impl JobBook {
         // An absolute path also keeps SQLite from taking `:memory:` for a command.
         let path =
             path::absolute(path).map_err(|source| JobBookError::not_writable(path, source))?;
-        let connection = Mutex::new(open::open(&path)?);
-        Ok(Self { path, connection })
+        Self::open_or_mend(path, None)
+    }
+
+    /// Opens `jobs.sqlite` in the store's own directory; makes it if there is none.
+    ///
+    /// - A new book, or one that lost all it held, takes over the jobs that the workers' metadata names, and goes on
+    ///   above the highest number among them.
+    /// - A damaged one, now or later, is moved aside. The new one gets the rows that can still be read, and from the
+    ///   workers the jobs that were started; what waited in the queue waits on. [`recoveries`](Self::recoveries) tells.
+    /// - That is not done while another process has the book open, nor to a file of another program or a later version.
+    pub fn of_store(store: &ArtifactStore) -> Result<Self, JobBookError> {
+        let path = Self::path_in(store);
+        let path =
+            path::absolute(&path).map_err(|source| JobBookError::not_writable(&path, source))?;
+        let book = Self::open_or_mend(path, Some(store.clone()))?;
+        // Whoever made the file may not have come this far, so the book is asked, not the directory.
+        if book.is_unused()? {
+            let taken_over = mend::take_over(&book.path, &mut book.lock(), store)?;
+            book.note(taken_over);
+        }
+        Ok(book)
+    }
+
+    fn open_or_mend(path: PathBuf, store: Option<ArtifactStore>) -> Result<Self, JobBookError> {
+        let in_use = InUse::shared(&path)?;
+        let opened = if mend::is_half_mended(&path) {
+            None
+        } else {
+            match open::open(&path) {
+                Err(error) if error.is_damaged() => None,
+                res => Some(res?),
+            }
+        };
+        let (connection, recovery) = match opened {
+            Some(connection) => (connection, None),
+            None => mended(&path, store.as_ref(), &in_use)?,
+        };
+        mend::clean_up(&path);
+        let book = Self {
+            path,
+            store,
+            connection: Mutex::new(connection),
+            recoveries: Mutex::default(),
+            in_use,
+        };
+        book.note(recovery);
+        Ok(book)
+    }
+
+    /// What this process found damaged or gone so far, and what came back.
+    pub fn recoveries(&self) -> Vec<Recovery> {
+        let recoveries = self.recoveries.lock();
+        recoveries.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn note(&self, recovery: Option<Recovery>) {
+        let Some(recovery) = recovery else { return };
+        tracing::warn!(
+            jobs = recovery.from_book + recovery.from_workers,
+            queued = recovery.queued,
+            missing = recovery.missing,
+            "{recovery}"
+        );
+        let recoveries = self.recoveries.lock();
+        recoveries
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(recovery);
+    }
+
+    /// Where the book of a store is, if it has one.
+    pub fn path_in(store: &ArtifactStore) -> PathBuf {
+        store.own_dir().join("jobs.sqlite")
     }
 
     /// Where the book is.
@@ -106,7 +181,7 @@ impl JobBook {
                 ":owner": job.owner,
                 ":task": job.task,
                 ":model": job.model,
-                ":timeout_us": i64::try_from(job.timeout.as_micros()).unwrap_or(i64::MAX),
+                ":timeout_us": whole_micros(job.timeout),
                 ":spawned_by": spawned_by.as_str(),
                 ":now": now.unix_micros(),
             })?;
@@ -122,20 +197,13 @@ impl JobBook {
     ///
     /// For a new book over workers that are there already.
     pub fn continue_above(&self, highest: JobId) -> Result<(), JobBookError> {
-        self.change(
-            "UPDATE sqlite_sequence SET seq = max(seq, :highest) WHERE name = 'jobs'",
-            named_params! { ":highest": highest.to_sql() },
-        )?;
+        self.write(|transaction| continue_above(transaction, highest).map(Some))?;
         Ok(())
     }
 
     /// Whether no job was ever added, so that [`continue_above`](Self::continue_above) may still have to be called.
     pub fn is_unused(&self) -> Result<bool, JobBookError> {
-        self.read(|connection| {
-            connection
-                .prepare_cached("SELECT seq = 0 FROM sqlite_sequence WHERE name = 'jobs'")?
-                .query_row([], |row| row.get(0))
-        })
+        self.read(is_unused)
     }
 
     /// The job of this number; with an `owner`, only if it is theirs.
@@ -274,6 +342,33 @@ impl JobBook {
         )
     }
 
+    /// Ends a running job for the process `run`, which died; whether it was this call that did. Notes its worker where the
+    /// process did not come to that.
+    pub fn finish_for_dead(
+        &self,
+        id: JobId,
+        run: &RunId,
+        worker_id: Option<&WorkerId>,
+        status: FinalStatus,
+        error: Option<&str>,
+        now: Timestamp,
+    ) -> Result<bool, JobBookError> {
+        // Another process may have ended it, or claimed it anew, since the job was read.
+        self.change(
+            "UPDATE jobs SET status = :status, error = :error, finished_at = :now, \
+             worker_id = coalesce(worker_id, :worker_id) \
+             WHERE id = :id AND status = 'running' AND run = :run",
+            named_params! {
+                ":id": id.to_sql(),
+                ":run": run.as_str(),
+                ":worker_id": worker_id.map(WorkerId::as_str),
+                ":status": JobStatus::from(status).as_str(),
+                ":error": error,
+                ":now": now.unix_micros(),
+            },
+        )
+    }
+
     /// Ends the job as cancelled if nobody has claimed it; whether it was this call that did.
     ///
     /// After `false`, ask [`request_cancel`](Self::request_cancel): it may have been claimed just before.
@@ -354,9 +449,9 @@ impl JobBook {
 
     fn read<T>(
         &self,
-        body: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+        body: impl Fn(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T, JobBookError> {
-        body(&self.lock()).map_err(|source| JobBookError::from_sqlite(&self.path, source))
+        self.mending(|connection| body(connection))
     }
 
     /// Runs `body` in a transaction that holds the write lock from its start; `None` or an error takes all of it back.
@@ -365,10 +460,40 @@ impl JobBook {
     /// row, a full disk would go unseen.
     fn write<T>(
         &self,
-        body: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<Option<T>>,
+        body: impl Fn(&Transaction<'_>) -> rusqlite::Result<Option<T>>,
     ) -> Result<Option<T>, JobBookError> {
-        in_transaction(&mut self.lock(), body)
-            .map_err(|source| JobBookError::from_sqlite(&self.path, source))
+        self.mending(|connection| in_transaction(connection, &body))
+    }
+
+    /// Runs `body`; where the book turns out to be damaged, mends it and runs `body` once more.
+    fn mending<T>(
+        &self,
+        body: impl Fn(&mut Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, JobBookError> {
+        let mut connection = self.lock();
+        let fault = |source| JobBookError::from_sqlite(&self.path, source);
+        let error = match body(&mut connection).map_err(fault) {
+            Err(error) if error.is_damaged() && self.store.is_some() => error,
+            res => return res,
+        };
+        // What is still in the log shall not be written into the broken file when this connection goes.
+        open::leave_alone(&connection).map_err(fault)?;
+        match mended(&self.path, self.store.as_ref(), &self.in_use) {
+            Ok((fresh, recovery)) => {
+                *connection = fresh;
+                self.note(recovery);
+            }
+            Err(again) if again.is_damaged() => return Err(again),
+            Err(again) => {
+                tracing::error!(error = %again, "cannot mend the job book");
+                // Reading the file to copy it took SQLite's locks from the connection that there was.
+                if let Ok(fresh) = open::open(&self.path) {
+                    *connection = fresh;
+                }
+                return Err(error);
+            }
+        }
+        body(&mut connection).map_err(fault)
     }
 
     /// A panic under the lock has rolled its transaction back, so the connection is as good as before.
@@ -379,7 +504,50 @@ impl JobBook {
     }
 }
 
-fn in_transaction<T>(
+/// Opens a damaged book once it is mended: by this process, which then has something to tell, or by another one that was
+/// faster.
+fn mended(
+    path: &Path,
+    store: Option<&ArtifactStore>,
+    in_use: &InUse,
+) -> Result<(Connection, Option<Recovery>), JobBookError> {
+    let alone = in_use.alone(path, || {
+        if mend::is_half_mended(path) {
+            mend::finish(path)?;
+        }
+        // A page in the middle is not looked at by opening the book.
+        match (open::open_checked(path), store) {
+            (Err(error), Some(store)) if error.is_damaged() => {
+                let recovery = mend::mend(path, store, error.reason())?;
+                Ok((open::open(path)?, Some(recovery)))
+            }
+            (res, _) => Ok((res?, None)),
+        }
+    })?;
+    match alone {
+        Some(mended) => Ok(mended),
+        // Others had it open: either one of them has mended it, or they have to let go of it.
+        None => match open::open_checked(path) {
+            Ok(connection) => Ok((connection, None)),
+            Err(error) => Err(error.in_use()),
+        },
+    }
+}
+
+pub(super) fn is_unused(connection: &Connection) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached("SELECT seq = 0 FROM sqlite_sequence WHERE name = 'jobs'")?
+        .query_row([], |row| row.get(0))
+}
+
+pub(super) fn continue_above(connection: &Connection, highest: JobId) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("UPDATE sqlite_sequence SET seq = max(seq, :highest) WHERE name = 'jobs'")?
+        .execute(named_params! { ":highest": highest.to_sql() })?;
+    Ok(())
+}
+
+pub(super) fn in_transaction<T>(
     connection: &mut Connection,
     body: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<Option<T>>,
 ) -> rusqlite::Result<Option<T>> {
@@ -389,39 +557,6 @@ fn in_transaction<T>(
         transaction.commit()?;
     }
     Ok(res)
-}
-
-fn read_job(row: &Row<'_>) -> rusqlite::Result<Job> {
-    let status: String = row.get("status")?;
-    let timestamp = |micros: Option<i64>| micros.map(Timestamp::from_unix_micros);
-    Ok(Job {
-        id: JobId::from_sql(row.get("id")?).map_err(|error| bad_value(Type::Integer, error))?,
-        owner: row.get("owner")?,
-        task: row.get("task")?,
-        model: row.get("model")?,
-        timeout: Duration::from_micros(
-            u64::try_from(row.get::<_, i64>("timeout_us")?)
-                .map_err(|error| bad_value(Type::Integer, error))?,
-        ),
-        status: status
-            .parse()
-            .map_err(|error| bad_value(Type::Text, error))?,
-        worker_id: row
-            .get::<_, Option<String>>("worker_id")?
-            .map(WorkerId::from),
-        spawned_by: row.get::<_, String>("spawned_by")?.into(),
-        run: row.get::<_, Option<String>>("run")?.map(RunId::from),
-        attempt: row.get("attempt")?,
-        created_at: Timestamp::from_unix_micros(row.get("created_at")?),
-        started_at: timestamp(row.get("started_at")?),
-        finished_at: timestamp(row.get("finished_at")?),
-        error: row.get("error")?,
-        cancel_requested: row.get("cancel_requested")?,
-    })
-}
-
-fn bad_value(kind: Type, error: impl std::error::Error + Send + Sync + 'static) -> rusqlite::Error {
-    rusqlite::Error::FromSqlConversionFailure(0, kind, Box::new(error))
 }
 
 #[cfg(test)]

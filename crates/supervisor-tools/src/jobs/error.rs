@@ -34,6 +34,18 @@ pub enum JobBookError {
         /// What is wrong with it.
         source: Box<dyn Error + Send + Sync>,
     },
+    /// Broken, and somebody still has it open, who may not have noticed.
+    #[error(
+        "the job book `{}` is damaged, and cannot be mended while another process has it open; \
+         end the other programs that use this data directory, and try again",
+        path.display()
+    )]
+    DamagedInUse {
+        /// The book.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: Box<dyn Error + Send + Sync>,
+    },
     /// A sound SQLite file, but of another program.
     #[error(
         "`{}` is an SQLite file of another program; use another data directory, or move the file aside",
@@ -58,7 +70,7 @@ pub enum JobBookError {
         known: i64,
     },
     /// Another connection kept its lock for longer than we wait.
-    #[error("the job book `{}` was locked for 5 s; try again, and see which process holds it", path.display())]
+    #[error("the job book `{}` was locked for 30 s; try again, and see which process holds it", path.display())]
     Busy {
         /// The book.
         path: PathBuf,
@@ -88,7 +100,21 @@ pub enum JobBookError {
 impl JobBookError {
     /// Whether the file has to be moved aside, and the book made anew, before anything works again.
     pub fn is_damaged(&self) -> bool {
-        matches!(self, Self::Damaged { .. })
+        matches!(self, Self::Damaged { .. } | Self::DamagedInUse { .. })
+    }
+
+    /// What is wrong with a damaged book, without its name.
+    pub(super) fn reason(&self) -> String {
+        let cause = self.source().map(ToString::to_string);
+        cause.unwrap_or_else(|| self.to_string())
+    }
+
+    /// The same for a book that others have open.
+    pub(super) fn in_use(self) -> Self {
+        match self {
+            Self::Damaged { path, source } => Self::DamagedInUse { path, source },
+            other => other,
+        }
     }
 
     pub(super) fn not_writable(path: &Path, source: io::Error) -> Self {

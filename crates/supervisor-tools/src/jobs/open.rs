@@ -10,12 +10,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags, TransactionBehavior, config::DbConfig};
 
-use super::JobBookError;
+use super::{JobBookError, files::with_suffix, row::read_job};
 
-/// How long a call waits for another connection's lock.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a call waits for another connection's lock. Turns are not fair, and each takes a wait for the disk: with many
+/// processes at a slow disk, one has waited longer than 5 s.
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 /// The format that [`SCHEMA`] makes, kept as `user_version`. A step up gets a migration in [`migrate`], never one down.
 const FORMAT: i64 = 1;
 /// `application_id` of the file: `tJob`.
@@ -59,10 +60,12 @@ pub(super) fn open(path: &Path) -> Result<Connection, JobBookError> {
     let _one_at_a_time = OPENING.lock().unwrap_or_else(PoisonError::into_inner);
     create(path).map_err(|source| JobBookError::not_writable(path, source))?;
     let fault = |source| JobBookError::from_sqlite(path, source);
+    check_beginning(path)?;
     // Without the URI flag, a `?` or a `file:` in the path is just a name.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags).map_err(fault)?;
     connection.busy_timeout(BUSY_TIMEOUT).map_err(fault)?;
+    leave_alone(&connection).map_err(fault)?; // Until it is known to be sound.
     // SQLite quietly opens a file for reading alone when it may not write.
     if connection.is_readonly("main").map_err(fault)? {
         let source = io::Error::from(io::ErrorKind::PermissionDenied);
@@ -82,7 +85,80 @@ pub(super) fn open(path: &Path) -> Result<Connection, JobBookError> {
             other => other,
         });
     }
+    connection
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)
+        .map_err(fault)?;
     Ok(connection)
+}
+
+/// Makes a book without jobs at `path`, where no file is yet, all of it in that one file.
+pub(super) fn make(path: &Path) -> Result<Connection, JobBookError> {
+    create(path).map_err(|source| JobBookError::not_writable(path, source))?;
+    let fault = |source| JobBookError::from_sqlite(path, source);
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags(path, flags).map_err(fault)?;
+    connection
+        .pragma_update(None, "synchronous", "FULL")
+        .map_err(fault)?;
+    migrate(&mut connection, path)?;
+    Ok(connection)
+}
+
+/// Opens a book that is suspected of being damaged: all its pages and rows are read.
+pub(super) fn open_checked(path: &Path) -> Result<Connection, JobBookError> {
+    let connection = open(path)?;
+    if let Err(error) = check(&connection, path) {
+        let _ = leave_alone(&connection);
+        return Err(error);
+    }
+    Ok(connection)
+}
+
+/// Reads all that the file holds.
+pub(super) fn check(connection: &Connection, path: &Path) -> Result<(), JobBookError> {
+    let fault = |source| JobBookError::from_sqlite(path, source);
+    match quick_check(connection).map_err(fault)? {
+        None => rows_make_sense(connection).map_err(fault),
+        Some(found) => Err(JobBookError::Damaged {
+            path: path.to_owned(),
+            source: found.into(),
+        }),
+    }
+}
+
+/// Reads all pages; what is wrong with the first that does not fit.
+pub(super) fn quick_check(connection: &Connection) -> rusqlite::Result<Option<String>> {
+    let sql = "PRAGMA quick_check(1)";
+    let found: String = connection.query_row(sql, [], |row| row.get(0))?;
+    Ok(Some(found).filter(|it| it != "ok"))
+}
+
+/// Whether each row is one that we could have written.
+fn rows_make_sense(connection: &Connection) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare(super::book::SELECT_ALL)?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        read_job(row)?;
+    }
+    Ok(())
+}
+
+/// Keeps the connection's end from writing the log into the file, as the last one's else does.
+pub(super) fn leave_alone(connection: &Connection) -> rusqlite::Result<()> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    Ok(())
+}
+
+/// SQLite takes an empty file for a new database, and would throw away a log beside it.
+pub(super) fn check_beginning(path: &Path) -> Result<(), JobBookError> {
+    let len = |path: &Path| fs::metadata(path).map_or(0, |it| it.len());
+    if len(path) == 0 && len(&with_suffix(path, "-wal")) > 0 {
+        return Err(JobBookError::Damaged {
+            path: path.to_owned(),
+            source: "the file is empty, and its write-ahead log is not".into(),
+        });
+    }
+    Ok(())
 }
 
 /// Makes an empty file that only its owner reads: tasks and errors may hold what others must not see. SQLite gives its
@@ -106,7 +182,7 @@ fn create(path: &Path) -> io::Result<()> {
 }
 
 /// The format of the file, 0 for an empty one.
-fn find_format(connection: &Connection, path: &Path) -> Result<i64, JobBookError> {
+pub(super) fn find_format(connection: &Connection, path: &Path) -> Result<i64, JobBookError> {
     let (format, application_id, tables): (i64, i64, i64) = connection
         .query_row(
             "SELECT (SELECT user_version FROM pragma_user_version),

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use artifact_store::PruneOptions;
 use insta::assert_snapshot;
 use serde_json::json;
 
@@ -61,15 +62,40 @@ async fn an_end_that_did_not_reach_the_metadata_is_known_from_the_book() {
 }
 
 #[tokio::test]
-async fn a_directory_that_is_gone_is_said() {
+async fn a_worker_that_was_removed_is_told_from_one_that_never_was() {
     let office = Office::new();
     let id = office.done("calculate 7*6").await;
-    fs::remove_dir_all(office.path(WORKER, "")).unwrap();
-    assert_snapshot!(office.read(id).await, @"Error: the directory of worker 2025-12-15T04-08-08_calculate-7-6 (job 1, success) is gone. Spawn the task again if its result is needed.");
-    let by_worker = office
-        .call("read_worker_result", json!({"job_id": WORKER}))
-        .await;
-    assert!(by_worker.contains("not found"), "{by_worker}");
+    let all = PruneOptions {
+        keep: Some(0),
+        ..PruneOptions::default()
+    };
+    assert_eq!(office.supervisor.store().prune(&all).unwrap().kept, 0);
+    let text = office.read(id).await;
+    assert_snapshot!(text, @"Error: the worker of job 1 (2025-12-15T04-08-08_calculate-7-6, success) was removed, and its result with it. Spawn the task again if it is needed.");
+    for job_id in [json!(id), json!(WORKER)] {
+        for tool in [
+            "read_worker_result",
+            "get_worker_metadata",
+            "worker_metrics",
+        ] {
+            let same = office.call(tool, json!({"job_id": job_id})).await;
+            assert_eq!(same, text, "{tool}");
+        }
+        let arguments = json!({"job_id": job_id, "file_path": "result.txt"});
+        assert_eq!(office.call("read_worker_file", arguments).await, text);
+        let cancel = office.call("cancel_worker", json!({"job_id": job_id}));
+        assert!(cancel.await.contains("has ended already"));
+        let bob = office.tools("bob");
+        let arguments = json!({"job_id": job_id});
+        let other = bob.call("read_worker_result", &arguments).await;
+        assert!(other.contains("not found"), "{other}");
+    }
+    assert_eq!(
+        office.call("list_workers", json!({})).await,
+        "No workers. Start one with spawn_worker."
+    );
+    // The number is not given again.
+    assert_eq!(office.done("calculate 7*6").await.get(), 2);
 }
 
 #[tokio::test]

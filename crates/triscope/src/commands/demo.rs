@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use artifact_store::IfMissing;
+use artifact_store::{IfMissing, RecordMode};
 use serde_json::json;
 use supervisor_tools::{JobId, JobRef, RowFilter, SupervisorError, SupervisorTools, ToolFailure};
 
@@ -26,10 +26,10 @@ struct DemoJob {
 }
 
 /// Opens the store; the workers read files in a small directory of the demo's own.
-pub(super) fn open(common: &Common) -> anyhow::Result<App> {
+pub(super) fn open(common: &Common, recording: RecordMode) -> anyhow::Result<App> {
     let data_dir = artifact_store::data_dir(common.data_dir.as_deref())?;
     let files = data_dir.join(".triscope").join("demo");
-    let app = App::open(common, IfMissing::Create, &files)?;
+    let app = App::open(common, IfMissing::Create, &files, recording)?;
     let notes = files.join("notes.txt");
     fs::DirBuilder::new()
         .recursive(true)
@@ -57,19 +57,22 @@ pub(super) async fn demo(app: &App) -> Result<Exit, ToolFailure> {
             .await;
         jobs.push(job_id(&answer).ok_or_else(|| ToolFailure::NotEnded(answer))?);
     }
-    output::print(&format!(
+    let begun = output::try_print(&format!(
         "A supervisor hands {} tasks to workers that run side by side; the last one has a second to do more than it can.",
         jobs.len()
     ));
-    if let Some(exit) = super::run::wait(app, jobs.clone(), signals).await? {
+    if let Err(exit) = begun {
+        // Nobody will read of them; they must not be left behind.
+        app.supervisor.shut_down().await;
         return Ok(exit);
     }
+    let interrupted = super::run::wait(app, jobs.clone(), signals).await?;
     app.flush_log();
     output::print(&tier_1(&tools, &jobs).await);
     output::print(&tier_2(app, &tools, &jobs).await?);
     output::print(&tier_3(app, log_start));
     output::print(&next_steps(app, &tools, &jobs).await?);
-    Ok(Exit::Done)
+    Ok(interrupted.unwrap_or(Exit::Done))
 }
 
 fn tasks(server: &str) -> Vec<DemoJob> {

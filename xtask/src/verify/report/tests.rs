@@ -26,6 +26,7 @@ fn plain(name: &str) -> StepResult {
         elapsed: Duration::from_millis(1500),
         binaries: Vec::new(),
         problems: Vec::new(),
+        skipped: None,
         log: None,
     }
 }
@@ -82,6 +83,25 @@ skipped
 4 passed, 0 failed, 1 skipped
 ";
     assert_eq!(report.to_string(), expected);
+    assert!(report.is_green());
+}
+
+#[test]
+fn a_step_that_was_skipped_is_seen_and_counted() {
+    let dependencies = StepResult {
+        skipped: Some("cargo-deny is not installed".to_owned()),
+        ..plain("dependencies")
+    };
+    let report = Report {
+        scope: Scope::Full,
+        results: vec![step("unit", Suite::Unit, UNIT, true), dependencies],
+    };
+    let text = report.to_string();
+    let first = "\nsteps\n  unit          ok          1.5 s\n  dependencies  skip        1.5 s\n";
+    assert!(text.starts_with(first), "{text}");
+    let last =
+        "\nskipped\n  dependencies: cargo-deny is not installed\n\n1 passed, 0 failed, 1 skipped\n";
+    assert!(text.ends_with(last), "{text}");
     assert!(report.is_green());
 }
 

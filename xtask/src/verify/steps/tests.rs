@@ -47,7 +47,8 @@ fn each_scope_has_its_steps_in_order() {
             "integration-again-1",
             "integration-again-2",
             "integration-again-3",
-            "release-demo"
+            "release-demo",
+            "dependencies"
         ]
     );
 }

@@ -40,7 +40,13 @@ fn the_files_are_for_their_owner_alone() {
         names.push(entry.file_name().into_string().unwrap());
     }
     names.sort();
-    assert_eq!(names, ["jobs.sqlite", "jobs.sqlite-shm", "jobs.sqlite-wal"]);
+    let expected = [
+        "jobs.sqlite",
+        "jobs.sqlite-shm",
+        "jobs.sqlite-wal",
+        "jobs.sqlite.lock",
+    ];
+    assert_eq!(names, expected);
 }
 
 #[test]
@@ -55,7 +61,7 @@ fn commits_wait_for_the_disk_in_a_write_ahead_log() {
         };
         assert_eq!(pragma("journal_mode"), "wal".to_owned().into());
         assert_eq!(pragma("synchronous"), 2.into(), "FULL");
-        assert_eq!(pragma("busy_timeout"), 5_000.into());
+        assert_eq!(pragma("busy_timeout"), 30_000.into());
         assert_eq!(pragma("user_version"), 1.into());
     }
 }

@@ -1,0 +1,197 @@
+//! The thread that makes the index and settles what has ended, so that no answer waits for it.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{self, Receiver, RecvTimeoutError},
+    },
+    thread,
+    time::{Duration, SystemTime},
+};
+
+use super::{
+    MAX_CHANGES,
+    file::{self, IndexFile, Lock, Unusable},
+    names::{self, Names},
+    newest::Change,
+    settled::Settled,
+};
+use crate::confined::Dir;
+
+/// Workers that are written with one turn, some milliseconds long.
+const BATCH: usize = 500;
+/// The same where nothing but their names is written.
+const NAMES_BATCH: usize = 2000;
+/// How long it waits for a turn.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How much longer it may work once its store is at its end, so that programs that only list get on with it, too. As long
+/// again for the batch that it is in: killed in that, the whole index would be made anew.
+const LAST_WORK: Duration = Duration::from_millis(500);
+
+/// At most one thread that fills.
+#[derive(Debug)]
+pub(super) struct Filler {
+    data_dir: PathBuf,
+    own_dir: PathBuf,
+    is_over: Arc<AtomicBool>,
+    /// Hangs up when the thread is at its end.
+    thread: Mutex<Option<Receiver<()>>>,
+}
+
+impl Filler {
+    pub(super) fn new(data_dir: PathBuf, own_dir: PathBuf) -> Self {
+        Self {
+            data_dir,
+            own_dir,
+            is_over: Arc::default(),
+            thread: Mutex::default(),
+        }
+    }
+
+    /// Starts to fill, unless it is being done.
+    pub(super) fn start(&self) {
+        let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_running = |it: &Receiver<()>| it.try_recv() == Err(mpsc::TryRecvError::Empty);
+        if thread.as_ref().is_some_and(is_running) {
+            return;
+        }
+        let (at_the_end, ended) = mpsc::channel::<()>();
+        let filling = self.filling();
+        let started = thread::Builder::new()
+            .name("triscope-index".to_owned())
+            .spawn(move || {
+                let _at_the_end = at_the_end;
+                // Whatever stands in the way, the next list starts it again.
+                let _ = filling.fill();
+            });
+        *thread = started.is_ok().then_some(ended);
+    }
+
+    #[cfg(test)]
+    pub(super) fn fill_here(&self) {
+        let _ = self.filling().fill();
+    }
+
+    fn filling(&self) -> Filling {
+        Filling {
+            data_dir: self.data_dir.clone(),
+            own_dir: self.own_dir.clone(),
+            is_over: Arc::clone(&self.is_over),
+        }
+    }
+}
+
+impl Drop for Filler {
+    fn drop(&mut self) {
+        let thread = self.thread.get_mut();
+        if let Some(ended) = thread.unwrap_or_else(PoisonError::into_inner) {
+            // The thread sends nothing: it hangs up.
+            if ended.recv_timeout(LAST_WORK) == Err(RecvTimeoutError::Timeout) {
+                self.is_over.store(true, Ordering::Relaxed);
+                let _ = ended.recv_timeout(LAST_WORK);
+            }
+        }
+    }
+}
+
+struct Filling {
+    data_dir: PathBuf,
+    own_dir: PathBuf,
+    is_over: Arc<AtomicBool>,
+}
+
+impl Filling {
+    fn fill(&self) -> Result<(), Unusable> {
+        let mut index = {
+            let lock = self.turn()?;
+            match open(&self.own_dir, &lock) {
+                Ok(index) => index,
+                Err(Unusable) => IndexFile::create(&self.own_dir, &lock)?,
+            }
+        };
+        self.add_names(&mut index)?;
+        let unsettled = {
+            let sql = "SELECT id FROM worker WHERE status IS NULL ORDER BY second DESC";
+            let _lock = self.turn()?;
+            let mut statement = index.connection.prepare(sql)?;
+            let ids = statement.query_map([], |row| row.get(0))?;
+            ids.collect::<rusqlite::Result<Vec<String>>>()?
+        };
+        for ids in unsettled.chunks(BATCH) {
+            let changes = self.settle(ids)?;
+            self.write(&mut index, |it| {
+                changes.iter().try_for_each(|one| one.apply(it))
+            })?;
+        }
+        self.write(&mut index, file::set_full)
+    }
+
+    fn add_names(&self, index: &mut IndexFile) -> Result<(), Unusable> {
+        let now = SystemTime::now();
+        let names = Names::read(&self.dir()?, now)?;
+        let lock = self.turn()?;
+        index.state()?;
+        let difference = names.difference(index)?;
+        if difference.gone.len() > MAX_CHANGES.max(difference.n_kept) {
+            // Anew is quicker, and a file does not shrink.
+            *index = IndexFile::create(&self.own_dir, &lock)?;
+            drop(lock);
+            return self.add_names(index);
+        }
+        // What is gone is taken out in the turn that it was found in: it may be there again in the next one.
+        index.write(&lock, |it| {
+            difference.apply_gone(it)?;
+            file::set_names(it, None)
+        })?;
+        drop(lock);
+        for new in difference.new.chunks(NAMES_BATCH) {
+            self.write(index, |it| names::insert(it, new))?;
+        }
+        self.write(index, |it| file::set_names(it, difference.stamp))
+    }
+
+    fn settle(&self, ids: &[String]) -> Result<Vec<Change>, Unusable> {
+        let dir = self.dir()?;
+        let mut changes = Vec::new();
+        for id in ids {
+            self.go_on()?;
+            changes.extend(Settled::read(&dir, id).map(Change::Settle));
+        }
+        Ok(changes)
+    }
+
+    fn write(
+        &self,
+        index: &mut IndexFile,
+        change: impl FnOnce(&rusqlite::Transaction<'_>) -> rusqlite::Result<()>,
+    ) -> Result<(), Unusable> {
+        let lock = self.turn()?;
+        index.state()?; // Deleted or replaced meanwhile, it is no use any more.
+        index.write(&lock, change)
+    }
+
+    fn turn(&self) -> Result<Lock, Unusable> {
+        self.go_on()?;
+        Lock::exclusive(&self.own_dir, PATIENCE)
+    }
+
+    fn go_on(&self) -> Result<(), Unusable> {
+        if self.is_over.load(Ordering::Relaxed) {
+            return Err(Unusable);
+        }
+        Ok(())
+    }
+
+    fn dir(&self) -> Result<Dir, Unusable> {
+        Dir::open(&self.data_dir).map_err(|_| Unusable)
+    }
+}
+
+/// The file that is there, if it can be used.
+fn open(own_dir: &Path, lock: &Lock) -> Result<IndexFile, Unusable> {
+    let index = IndexFile::open(own_dir, lock)?;
+    index.state()?;
+    Ok(index)
+}
