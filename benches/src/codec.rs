@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 
 use crate::rounds::{Variant, compare};
 
-const BATCH: usize = 20_000;
+const BATCH: usize = 2_000;
 
 /// What anybody would write first: a derive, with the stamps as `time` writes them.
 #[derive(Serialize, Deserialize)]

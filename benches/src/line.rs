@@ -11,7 +11,7 @@ use crate::{
     rounds::{Variant, compare},
 };
 
-const EVENTS: usize = 5_000;
+const EVENTS: usize = 2_000;
 
 fn emit(end_unix_us: i64) {
     tracing::info!(

@@ -7,6 +7,7 @@ mod codec;
 mod file;
 mod line;
 mod list;
+mod overhead;
 mod peer;
 mod record;
 mod rounds;
@@ -15,7 +16,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let asked: Vec<String> = std::env::args().skip(1).collect();
-    let all: [(&str, fn()); 8] = [
+    let all: [(&str, fn()); 9] = [
         ("codec", codec::run),
         ("line", line::run),
         ("record", record::run),
@@ -24,6 +25,8 @@ fn main() -> ExitCode {
         ("delay", file::delay),
         ("sustained", file::sustained),
         ("list", list::run),
+        // Last, as it installs a log for the whole process.
+        ("overhead", overhead::run),
     ];
     if let Some(code) = choice::answer(&asked, &all.map(|(name, _)| name)) {
         return code;

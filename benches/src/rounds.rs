@@ -7,8 +7,10 @@ use std::{
 
 use crate::allocations;
 
-/// Rounds of every variant; between two of them other work of the machine moves on.
-const ROUNDS: usize = 60;
+/// Rounds of every variant, at least and at most. Many and short ones are best, as other work of the machine stretches
+/// some of them; but rounds that take long must not take for ever.
+const ROUNDS: (usize, usize) = (15, 300);
+const LONG: Duration = Duration::from_secs(10);
 
 /// One thing to measure.
 pub(crate) struct Variant<'a> {
@@ -99,7 +101,11 @@ pub(crate) fn compare(
     peer: Option<&str>,
     mut variants: Vec<Variant<'_>>,
 ) {
-    for _ in 0..ROUNDS {
+    let begun = Instant::now();
+    for round in 0..ROUNDS.1 {
+        if round >= ROUNDS.0 && begun.elapsed() > LONG {
+            break;
+        }
         for variant in &mut variants {
             variant.run();
         }

@@ -68,6 +68,7 @@ pub fn decode(line: &[u8]) -> Result<Decoded<'_>, LineFault> {
 }
 
 /// Reads any line; the judge of [`scan`].
+#[inline(never)]
 pub(crate) fn decode_carefully(line: &[u8]) -> Result<Decoded<'_>, LineFault> {
     match serde_json::from_slice::<Fields<'_>>(line) {
         Ok(fields) => fields.into_decoded(),

@@ -1,4 +1,4 @@
-//! The quick way to read a line: a flat object of plain texts, whole numbers and booleans, in any order.
+//! The quick way to read a line: a flat object of plain texts, whole numbers and booleans, best in our order.
 //!
 //! Whatever is not plain (an escape, `null`, a float, an unknown or doubled key, a fault) makes the scan give up, and
 //! the careful decoder reads the line from its beginning: there is one place that knows what is wrong with a line.
@@ -18,24 +18,43 @@ pub(crate) fn scan(line: &[u8]) -> Option<Event<'_>> {
         line,
         bytes: line.as_bytes(),
         at: 0,
-        predicted: Key::Event,
     };
     let mut plain = Plain::default();
     scanner.expect(b'{')?;
-    loop {
-        scanner.field(&mut plain)?;
-        match scanner.next_token()? {
-            b',' => scanner.at += 1,
-            b'}' => break,
-            _ => return None,
-        }
+    let mut more = true;
+    // Nearly all lines are ours: their fields in our order, one comparison a key.
+    macro_rules! next {
+        ($key:literal, $slot:expr, $read:ident) => {
+            if more && scanner.take($key) {
+                $slot = Some(scanner.$read()?);
+                more = scanner.another()?;
+            }
+        };
     }
-    scanner.at += 1;
+    next!(b"\"event\":", plain.event, text);
+    next!(b"\"phase\":", plain.phase, text);
+    next!(b"\"model\":", plain.model, text);
+    next!(b"\"tool\":", plain.tool, text);
+    next!(b"\"start_ts\":", plain.start_ts, timestamp);
+    next!(b"\"end_ts\":", plain.end_ts, timestamp);
+    next!(b"\"duration_ms\":", plain.duration_ms, number);
+    next!(b"\"prompt_tokens\":", plain.usage.prompt_tokens, number);
+    next!(
+        b"\"completion_tokens\":",
+        plain.usage.completion_tokens,
+        number
+    );
+    next!(b"\"total_tokens\":", plain.usage.total_tokens, number);
+    next!(b"\"success\":", plain.success, boolean);
+    while more {
+        scanner.field(&mut plain)?;
+        more = scanner.another()?;
+    }
     scanner.skip_space();
     if scanner.at < line.len() {
         return None;
     }
-    plain.into_event()
+    plain.event()
 }
 
 /// The fields that plain lines have; a line with any other field is for the careful decoder.
@@ -46,8 +65,6 @@ struct Plain<'a> {
     model: Option<&'a str>,
     tool: Option<&'a str>,
     start_ts: Option<Timestamp>,
-    /// The text of `start_ts`: the other stamp mostly begins with the same date.
-    start_text: &'a [u8],
     end_ts: Option<Timestamp>,
     duration_ms: Option<u64>,
     usage: Usage,
@@ -61,17 +78,17 @@ struct Plain<'a> {
 
 impl<'a> Plain<'a> {
     #[inline]
-    fn into_event(self) -> Option<Event<'a>> {
+    fn event(&self) -> Option<Event<'a>> {
         let time = CallTime::as_written(self.start_ts?, self.end_ts?, self.duration_ms?);
         match self.event? {
-            "llm_call" => self.into_llm_call(time).map(Event::LlmCall),
-            "tool_call" => self.into_tool_call(time).map(Event::ToolCall),
+            "llm_call" => self.llm_call(time),
+            "tool_call" => self.tool_call(time).map(Event::ToolCall),
             _ => None,
         }
     }
 
     #[inline]
-    fn into_llm_call(self, time: CallTime) -> Option<LlmCall<'a>> {
+    fn llm_call(&self, time: CallTime) -> Option<Event<'a>> {
         // A tool's field, or a failure that says less or more than it should.
         if self.tool.is_some()
             || self.tool_call_id.is_some()
@@ -80,7 +97,7 @@ impl<'a> Plain<'a> {
         {
             return None;
         }
-        Some(LlmCall {
+        Some(Event::LlmCall(LlmCall {
             phase: self.phase?.into(),
             model: self.model?.into(),
             time,
@@ -95,11 +112,11 @@ impl<'a> Plain<'a> {
             cost_usd: None,
             trace: TraceFields::default(),
             extra: ExtraFields::default(),
-        })
+        }))
     }
 
     #[inline]
-    fn into_tool_call(self, time: CallTime) -> Option<ToolCall<'a>> {
+    fn tool_call(&self, time: CallTime) -> Option<ToolCall<'a>> {
         let of_a_model = self.phase.is_some()
             || self.model.is_some()
             || self.provider.is_some()
@@ -126,156 +143,72 @@ struct Scanner<'a> {
     line: &'a str,
     bytes: &'a [u8],
     at: usize,
-    /// The key that probably comes next.
-    predicted: Key,
-}
-
-/// The keys of plain lines.
-#[derive(Debug, Clone, Copy)]
-enum Key {
-    Event,
-    Phase,
-    Model,
-    StartTs,
-    EndTs,
-    DurationMs,
-    PromptTokens,
-    CompletionTokens,
-    TotalTokens,
-    CachedTokens,
-    CacheWriteTokens,
-    ReasoningTokens,
-    TtftMs,
-    Provider,
-    Attempt,
-    Tool,
-    Success,
-    Error,
-    ToolCallId,
-}
-
-impl Key {
-    /// The key that mostly follows this one in a canonical line.
-    #[inline]
-    fn follower(self) -> Self {
-        match self {
-            Self::Event => Self::Phase,
-            Self::Phase => Self::Model,
-            Self::Model | Self::Tool => Self::StartTs,
-            Self::StartTs => Self::EndTs,
-            Self::EndTs => Self::DurationMs,
-            Self::DurationMs => Self::PromptTokens,
-            Self::PromptTokens => Self::CompletionTokens,
-            Self::CompletionTokens => Self::TotalTokens,
-            _ => Self::Success,
-        }
-    }
-}
-
-/// The length of `key` if `rest` begins with it, else zero.
-#[inline]
-fn length_at_start<const N: usize>(rest: &[u8], key: &[u8; N]) -> usize {
-    if rest.first_chunk() == Some(key) {
-        N
-    } else {
-        0
-    }
 }
 
 impl<'a> Scanner<'a> {
-    /// One key and its value.
+    /// Takes `text` if it comes next.
     #[inline]
+    fn take<const N: usize>(&mut self, text: &[u8; N]) -> bool {
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        let found = rest.first_chunk() == Some(text);
+        if found {
+            self.at += N;
+        }
+        found
+    }
+
+    /// Whether another field follows; if not, that was the end of the object.
+    #[inline]
+    fn another(&mut self) -> Option<bool> {
+        let token = self.next_token()?;
+        self.at += 1;
+        match token {
+            b',' => Some(true),
+            b'}' => Some(false),
+            _ => None,
+        }
+    }
+
+    /// One key and its value. By length first: what is left then are one or two comparisons with constants.
     fn field(&mut self, plain: &mut Plain<'a>) -> Option<()> {
-        let key = self.key()?;
-        self.predicted = key.follower();
-        match key {
-            Key::Event => set(&mut plain.event, self.text()?),
-            Key::Phase => set(&mut plain.phase, self.text()?),
-            Key::Model => set(&mut plain.model, self.text()?),
-            Key::StartTs => {
-                let (start_ts, text) = self.timestamp(None)?;
-                plain.start_text = text;
-                set(&mut plain.start_ts, start_ts)
-            }
-            Key::EndTs => {
-                let near = plain.start_ts.map(|it| (it, plain.start_text));
-                set(&mut plain.end_ts, self.timestamp(near)?.0)
-            }
-            Key::DurationMs => set(&mut plain.duration_ms, self.number()?),
-            Key::PromptTokens => set(&mut plain.usage.prompt_tokens, self.number()?),
-            Key::CompletionTokens => set(&mut plain.usage.completion_tokens, self.number()?),
-            Key::TotalTokens => set(&mut plain.usage.total_tokens, self.number()?),
-            Key::CachedTokens => set(&mut plain.usage.cached_tokens, self.number()?),
-            Key::CacheWriteTokens => set(&mut plain.usage.cache_write_tokens, self.number()?),
-            Key::ReasoningTokens => set(&mut plain.usage.reasoning_tokens, self.number()?),
-            Key::TtftMs => set(&mut plain.ttft_ms, self.number()?),
-            Key::Provider => set(&mut plain.provider, self.text()?),
-            Key::Attempt => set(&mut plain.attempt, self.number()?),
-            Key::Tool => set(&mut plain.tool, self.text()?),
-            Key::Success => set(&mut plain.success, self.boolean()?),
-            Key::Error => set(&mut plain.error, self.text()?),
-            Key::ToolCallId => set(&mut plain.tool_call_id, self.text()?),
-        }
-    }
-
-    /// The next key and its colon: mostly the predicted one, without a space.
-    #[inline]
-    fn key(&mut self) -> Option<Key> {
-        let rest = &self.bytes[self.at..];
-        // Constants, as comparing with one costs an instruction or two.
-        let length = match self.predicted {
-            Key::Event => length_at_start(rest, b"\"event\":"),
-            Key::Phase => length_at_start(rest, b"\"phase\":"),
-            Key::Model => length_at_start(rest, b"\"model\":"),
-            Key::StartTs => length_at_start(rest, b"\"start_ts\":"),
-            Key::EndTs => length_at_start(rest, b"\"end_ts\":"),
-            Key::DurationMs => length_at_start(rest, b"\"duration_ms\":"),
-            Key::PromptTokens => length_at_start(rest, b"\"prompt_tokens\":"),
-            Key::CompletionTokens => length_at_start(rest, b"\"completion_tokens\":"),
-            Key::TotalTokens => length_at_start(rest, b"\"total_tokens\":"),
-            Key::Success => length_at_start(rest, b"\"success\":"),
-            _ => 0,
-        };
-        if length > 0 {
-            self.at += length;
-            return Some(self.predicted);
-        }
-        self.any_key()
-    }
-
-    /// Any key and its colon. By length first: what is left then are one or two comparisons with constants.
-    fn any_key(&mut self) -> Option<Key> {
-        let text = self.text()?.as_bytes();
-        let key = match text.len() {
-            4 if text == b"tool" => Key::Tool,
-            5 => match text {
-                b"event" => Key::Event,
-                b"phase" => Key::Phase,
-                b"model" => Key::Model,
-                b"error" => Key::Error,
-                _ => return None,
-            },
-            6 if text == b"end_ts" => Key::EndTs,
-            7 => match text {
-                b"success" => Key::Success,
-                b"ttft_ms" => Key::TtftMs,
-                b"attempt" => Key::Attempt,
-                _ => return None,
-            },
-            8 if text == b"start_ts" => Key::StartTs,
-            8 if text == b"provider" => Key::Provider,
-            11 if text == b"duration_ms" => Key::DurationMs,
-            12 if text == b"total_tokens" => Key::TotalTokens,
-            12 if text == b"tool_call_id" => Key::ToolCallId,
-            13 if text == b"prompt_tokens" => Key::PromptTokens,
-            13 if text == b"cached_tokens" => Key::CachedTokens,
-            16 if text == b"reasoning_tokens" => Key::ReasoningTokens,
-            17 if text == b"completion_tokens" => Key::CompletionTokens,
-            18 if text == b"cache_write_tokens" => Key::CacheWriteTokens,
-            _ => return None,
-        };
+        let key = self.text()?.as_bytes();
         self.expect(b':')?;
-        Some(key)
+        match key.len() {
+            4 if key == b"tool" => set(&mut plain.tool, self.text()?),
+            5 => match key {
+                b"event" => set(&mut plain.event, self.text()?),
+                b"phase" => set(&mut plain.phase, self.text()?),
+                b"model" => set(&mut plain.model, self.text()?),
+                b"error" => set(&mut plain.error, self.text()?),
+                _ => None,
+            },
+            6 if key == b"end_ts" => set(&mut plain.end_ts, self.timestamp()?),
+            7 => match key {
+                b"success" => set(&mut plain.success, self.boolean()?),
+                b"ttft_ms" => set(&mut plain.ttft_ms, self.number()?),
+                b"attempt" => set(&mut plain.attempt, self.number()?),
+                _ => None,
+            },
+            8 if key == b"start_ts" => set(&mut plain.start_ts, self.timestamp()?),
+            8 if key == b"provider" => set(&mut plain.provider, self.text()?),
+            11 if key == b"duration_ms" => set(&mut plain.duration_ms, self.number()?),
+            _ => self.long_field(key, plain),
+        }
+    }
+
+    /// The longer keys.
+    fn long_field(&mut self, key: &[u8], plain: &mut Plain<'a>) -> Option<()> {
+        let usage = &mut plain.usage;
+        match key {
+            b"prompt_tokens" => set(&mut usage.prompt_tokens, self.number()?),
+            b"completion_tokens" => set(&mut usage.completion_tokens, self.number()?),
+            b"total_tokens" => set(&mut usage.total_tokens, self.number()?),
+            b"cached_tokens" => set(&mut usage.cached_tokens, self.number()?),
+            b"cache_write_tokens" => set(&mut usage.cache_write_tokens, self.number()?),
+            b"reasoning_tokens" => set(&mut usage.reasoning_tokens, self.number()?),
+            b"tool_call_id" => set(&mut plain.tool_call_id, self.text()?),
+            _ => None,
+        }
     }
 
     /// A quoted text without any escape.
@@ -283,43 +216,66 @@ impl<'a> Scanner<'a> {
     fn text(&mut self) -> Option<&'a str> {
         self.expect(b'"')?;
         let start = self.at;
-        let length = self.bytes[start..]
-            .iter()
-            .position(|byte| PLAIN[usize::from(*byte)] == 0)?;
-        self.at = start + length + 1;
-        (self.bytes[start + length] == b'"').then(|| &self.line[start..start + length])
+        let end = self.end_of_text(start)?;
+        self.at = end + 1;
+        if self.bytes.get(end) != Some(&b'"') {
+            return None;
+        }
+        self.line.get(start..end)
     }
 
-    /// A quoted timestamp in any form; near another one with the same date, that is not read again.
+    /// Where the first byte stands that is not plain: eight bytes are looked at together.
     #[inline]
-    fn timestamp(&mut self, near: Option<(Timestamp, &[u8])>) -> Option<(Timestamp, &'a [u8])> {
+    fn end_of_text(&self, start: usize) -> Option<usize> {
+        let mut at = start;
+        while let Some(word) = self.bytes.get(at..).and_then(|rest| rest.first_chunk()) {
+            let ends = plain_ends(u64::from_le_bytes(*word));
+            if ends != 0 {
+                return Some(at + (ends.trailing_zeros() / 8) as usize);
+            }
+            at += 8;
+        }
+        let rest = self.bytes.get(at..)?;
+        Some(
+            at + rest
+                .iter()
+                .position(|it| matches!(it, 0..0x20 | b'"' | b'\\'))?,
+        )
+    }
+
+    /// A quoted timestamp in any form.
+    #[inline]
+    fn timestamp(&mut self) -> Option<Timestamp> {
         self.next_token()?;
         // The canonical form is known by where it ends.
-        if let Some([b'"', text @ .., b'"']) = self.bytes.get(self.at..self.at + TEXT_LEN + 2)
-            && let Some(timestamp) = parse_canonical(text, near)
+        let rest = self.bytes.get(self.at..)?;
+        if let Some([b'"', text @ .., b'"']) = rest.first_chunk::<{ TEXT_LEN + 2 }>()
+            && let Some(timestamp) = text.first_chunk().and_then(parse_canonical)
         {
             self.at += TEXT_LEN + 2;
-            return Some((timestamp, text));
+            return Some(timestamp);
         }
-        let text = self.text()?.as_bytes();
-        Some((parse(text)?, text))
+        parse(self.text()?.as_bytes())
     }
 
     /// A whole number that is not negative.
     #[inline]
     fn number(&mut self) -> Option<u64> {
         self.skip_space();
-        let start = self.at;
-        let mut number = 0_u64;
+        let (start, mut number) = (self.at, 0_u64);
         while let Some(digit) = self.bytes.get(self.at).map(|it| it.wrapping_sub(b'0'))
             && digit < 10
         {
-            number = number.checked_mul(10)?.checked_add(u64::from(digit))?;
+            number = number.wrapping_mul(10).wrapping_add(u64::from(digit));
             self.at += 1;
         }
-        // No digit at all, or a leading zero, which JSON does not know.
-        let length = self.at - start;
-        (length == 1 || length > 1 && self.bytes[start] != b'0').then_some(number)
+        match self.at - start {
+            1 => Some(number),
+            // A leading zero is no number of JSON.
+            2..=18 if self.bytes[start] != b'0' => Some(number),
+            // None, or so many that they may not fit.
+            _ => None,
+        }
     }
 
     #[inline]
@@ -368,15 +324,14 @@ fn set<T>(slot: &mut Option<T>, value: T) -> Option<()> {
     first.then_some(())
 }
 
-/// Zero for what ends a plain text: a quote, a backslash, a control character.
-static PLAIN: [u8; 256] = {
-    let mut table = [1; 256];
-    let mut control = 0;
-    while control < 0x20 {
-        table[control] = 0;
-        control += 1;
-    }
-    table[b'"' as usize] = 0;
-    table[b'\\' as usize] = 0;
-    table
-};
+/// Sets the highest bit of the first byte that ends a plain text, and perhaps of others above it.
+#[inline]
+fn plain_ends(word: u64) -> u64 {
+    const ONES: u64 = u64::from_le_bytes([1; 8]);
+    let zero_where = |byte: u8| {
+        let word = word ^ (ONES * u64::from(byte));
+        word.wrapping_sub(ONES) & !word
+    };
+    let controls = word.wrapping_sub(ONES * 0x20) & !word;
+    (controls | zero_where(b'"') | zero_where(b'\\')) & (ONES * 0x80)
+}

@@ -141,48 +141,60 @@ impl<'de> Deserialize<'de> for Timestamp {
     }
 }
 
-/// Parses the canonical text and nothing else; a date equal to that of `near` is not read again.
+/// Parses the canonical text and nothing else.
 #[inline]
-pub(crate) fn parse_canonical(text: &[u8], near: Option<(Timestamp, &[u8])>) -> Option<Timestamp> {
-    let text: &[u8; TEXT_LEN] = text.try_into().ok()?;
-    if text[13] != b':' || text[16] != b':' || text[19] != b'.' || text[26] != b'Z' {
-        return None;
-    }
-    let day_micros = match near {
-        Some((near, near_text)) if near_text.starts_with(&text[..DATE_LEN]) => {
-            near.0.div_euclid(MICROS_PER_DAY) * MICROS_PER_DAY
-        }
-        _ => {
-            if text[4] != b'-' || text[7] != b'-' || text[10] != b'T' {
-                return None;
-            }
-            let year = pair(text, 0)? * 100 + pair(text, 2)?;
-            let (month, day) = (pair(text, 5)?, pair(text, 8)?);
-            if !(1..=12).contains(&month) || day < 1 {
-                return None;
-            }
-            let (year, month, day) = (i64::from(year), i64::from(month), i64::from(day));
-            if day > days_in_month(year, month) {
-                return None;
-            }
-            days_from_civil(year, month, day) * MICROS_PER_DAY
-        }
+pub(crate) fn parse_canonical(text: &[u8; TEXT_LEN]) -> Option<Timestamp> {
+    let day_micros = parse_date(text)?;
+    let clock = digits_in_form(text, DATE_LEN, *b"00:00:00")?;
+    let fraction = digits_in_form(text, DATE_LEN + 8, *b".000000Z")?;
+    let pair = |digits: u64, at: usize| {
+        let pair = digits >> (8 * at);
+        (pair & 0xff) * 10 + (pair >> 8 & 0xff)
     };
-    let (hour, minute, second) = (pair(text, 11)?, pair(text, 14)?, pair(text, 17)?);
+    let (hour, minute, second) = (pair(clock, 0), pair(clock, 3), pair(clock, 6));
     if hour > 23 || minute > 59 || second > 59 {
         return None;
     }
-    let micros = (pair(text, 20)? * 100 + pair(text, 22)?) * 100 + pair(text, 24)?;
-    let seconds = (hour * 60 + minute) * 60 + second;
-    let micros = i64::from(seconds) * MICROS_PER_SECOND + i64::from(micros);
-    Some(Timestamp(day_micros + micros))
+    let micros = (pair(fraction, 1) * 100 + pair(fraction, 3)) * 100 + pair(fraction, 5);
+    let of_day = ((hour * 60 + minute) * 60 + second) * 1_000_000 + micros;
+    Some(Timestamp(day_micros + of_day.cast_signed()))
 }
 
-/// The two digits at `at`.
+/// Microseconds from the Unix epoch to the day of a canonical text. Mostly it is the same day as the last time.
 #[inline]
-fn pair(text: &[u8; TEXT_LEN], at: usize) -> Option<u32> {
-    let (tens, ones) = (text[at].wrapping_sub(b'0'), text[at + 1].wrapping_sub(b'0'));
-    (tens < 10 && ones < 10).then(|| u32::from(tens * 10 + ones))
+fn parse_date(text: &[u8; TEXT_LEN]) -> Option<i64> {
+    thread_local!(static LAST: Cell<([u8; DATE_LEN], i64)> = const { Cell::new((*b"1970-01-01T", 0)) });
+    let date = text.first_chunk()?;
+    let (last_date, last_micros) = LAST.get();
+    if *date == last_date {
+        return Some(last_micros);
+    }
+    let micros = parse_new_date(text)?;
+    LAST.set((*date, micros));
+    Some(micros)
+}
+
+#[cold]
+fn parse_new_date(text: &[u8; TEXT_LEN]) -> Option<i64> {
+    let digits = digits_in_form(text, 0, *b"0000-00-")?.to_le_bytes();
+    let [y1, y2, y3, y4, _, m1, m2, _] = digits.map(i64::from);
+    let [d1, d2, b'T'] = text[8..DATE_LEN] else {
+        return None;
+    };
+    let (year, month) = (((y1 * 10 + y2) * 10 + y3) * 10 + y4, m1 * 10 + m2);
+    let day = self::digits(&[d1, d2])?;
+    let valid = (1..=12).contains(&month) && (1..=days_in_month(year, month)).contains(&day);
+    valid.then(|| days_from_civil(year, month, day) * MICROS_PER_DAY)
+}
+
+/// The digits of eight bytes at `at`, each in its byte: those that are `0` in `form`. The others must be as in `form`.
+#[inline]
+fn digits_in_form(text: &[u8; TEXT_LEN], at: usize, form: [u8; 8]) -> Option<u64> {
+    let digits = u64::from_le_bytes(*text[at..].first_chunk()?) ^ u64::from_le_bytes(form);
+    // What brings the first value that is too high to 0x80: 10 of a digit, 1 of another character.
+    let limits = u64::from_le_bytes(form.map(|it| if it == b'0' { 0x80 - 10 } else { 0x80 - 1 }));
+    let too_high = digits | ((digits & u64::from_le_bytes([0x7f; 8])) + limits);
+    (too_high & u64::from_le_bytes([0x80; 8]) == 0).then_some(digits)
 }
 
 /// Parses RFC 3339; a space or a lower-case `t`, `z` and a zone without a colon are taken too.

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use super::Timestamp;
+use super::{Timestamp, parse, parse_canonical};
 
 fn judge(timestamp: Timestamp) -> OffsetDateTime {
     OffsetDateTime::from_unix_timestamp_nanos(i128::from(timestamp.unix_micros()) * 1000).unwrap()
@@ -29,7 +29,21 @@ proptest! {
         let start = Timestamp::from_unix_micros(micros);
         let _ = start.to_string(); // Its date is remembered.
         let end = start.plus_micros(more);
-        prop_assert_eq!(OffsetDateTime::parse(&end.to_string(), &Rfc3339).unwrap(), judge(end));
+        let text = end.to_string();
+        prop_assert_eq!(OffsetDateTime::parse(&text, &Rfc3339).unwrap(), judge(end));
+        let canonical = |it: Timestamp| parse_canonical(it.to_string().as_bytes().first_chunk().unwrap());
+        prop_assert_eq!(canonical(start), Some(start));
+        prop_assert_eq!(canonical(end), Some(end));
+    }
+
+    #[test]
+    fn what_the_quick_way_reads_the_careful_one_reads_too(
+        text in "[0-9]{4}[-.][0-9]{2}-[0-9]{2}[Tt:][0-9]{2}[:;][0-9]{2}:[0-9]{2}[./][0-9]{5}[0-9:/][Zz]",
+    ) {
+        let quick = parse_canonical(text.as_bytes().first_chunk().unwrap());
+        let careful = parse(text.as_bytes());
+        // It knows neither other forms nor leap seconds.
+        prop_assert!(quick.is_none() || quick == careful, "{quick:?} {careful:?}");
     }
 
     #[test]

@@ -3,7 +3,8 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
@@ -249,4 +250,100 @@ fn fifo(dir: &TempDir) -> PathBuf {
             .success()
     );
     path
+}
+
+/// Pushes numbered lines while `meanwhile` does what a rotation does, as often as it likes; answers how many.
+fn push_while(log: &Log, meanwhile: impl FnOnce(&Path)) -> usize {
+    struct Stop<'a>(&'a AtomicBool);
+    impl Drop for Stop<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let pushing = scope.spawn(|| {
+            let mut n_lines = 0;
+            while !stop.load(Ordering::Relaxed) {
+                log.push(&format!("line {n_lines}"));
+                n_lines += 1;
+            }
+            n_lines
+        });
+        // Also where `meanwhile` panics, as the scope waits for the thread.
+        let stops = Stop(&stop);
+        meanwhile(&log.path);
+        drop(stops);
+        pushing.join().unwrap()
+    })
+}
+
+fn wait_until(mut done: impl FnMut() -> bool) {
+    let deadline = Instant::now() + LONG;
+    while !done() {
+        assert!(Instant::now() < deadline, "waited in vain");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn no_line_is_lost_or_torn_by_renames_in_flight() {
+    let log = Log::beginning_with("");
+    let old = |n: usize| log.dir.path().join(format!("x.log.{n}"));
+    let n_lines = push_while(&log, |path| {
+        for n in 0..50 {
+            // The next rename waits for the file to be made again, and to have lines.
+            wait_until(|| fs::metadata(path).is_ok_and(|it| it.len() > 0));
+            fs::rename(path, old(n)).unwrap();
+        }
+    });
+    log.push("last");
+    let mut text: String = (0..50)
+        .map(|n| fs::read_to_string(old(n)).unwrap())
+        .collect();
+    text += &log.text();
+    let lines: Vec<_> = text.lines().map(str::to_owned).collect();
+    let expected = (0..n_lines).map(|n| format!("line {n}"));
+    assert_eq!(
+        lines,
+        expected.chain(["last".to_owned()]).collect::<Vec<_>>()
+    );
+    assert_eq!(log.writer.dropped(), 0);
+}
+
+#[test]
+fn a_file_removed_in_flight_is_made_again_and_holds_whole_lines() {
+    let log = Log::beginning_with("");
+    push_while(&log, |path| {
+        for _ in 0..50 {
+            wait_until(|| fs::remove_file(path).is_ok());
+        }
+    });
+    log.push("last");
+    let text = log.text();
+    assert!(text.ends_with("last\n"), "{text:?}");
+    assert!(text.lines().all(is_whole), "{text:?}");
+}
+
+#[test]
+fn a_file_truncated_in_flight_holds_whole_lines() {
+    let log = Log::beginning_with("");
+    push_while(&log, |path| {
+        for _ in 0..50 {
+            // As after a copy; what was written since the copy is lost, which `copytruncate` is known for.
+            wait_until(|| fs::metadata(path).is_ok_and(|it| it.len() > 0));
+            let file = File::options().write(true).open(path).unwrap();
+            file.set_len(0).unwrap();
+        }
+    });
+    log.push("last");
+    let text = log.text();
+    assert!(text.ends_with("last\n"), "{text:?}");
+    assert!(text.lines().all(is_whole), "{text:?}");
+    assert_eq!(log.writer.dropped(), 0);
+}
+
+fn is_whole(line: &str) -> bool {
+    let number = line.strip_prefix("line ").map(str::parse::<usize>);
+    line == "last" || matches!(number, Some(Ok(_)))
 }
