@@ -42,9 +42,11 @@ mod readme {}
 mod agent;
 mod agent_fn;
 mod lifecycle;
+mod limits;
 mod model;
 mod react;
 mod result;
+mod retry;
 mod runner;
 mod running;
 mod summary;
@@ -59,9 +61,13 @@ pub use crate::{
     agent::{Agent, AgentContext, AgentError},
     agent_fn::{AgentFn, agent_fn},
     lifecycle::WorkerEvent,
-    model::{ChatModel, ChatReply, ChatRequest, Message, ModelError, Role, ToolRequest},
+    limits::{LimitReached, ReactLimits},
+    model::{
+        ChatModel, ChatReply, ChatRequest, ErrorClass, Message, ModelError, Role, ToolRequest,
+    },
     react::ReactAgent,
     result::NO_RESULT,
+    retry::RetryPolicy,
     runner::{DEFAULT_TIMEOUT, RunOptions, WorkerReport, WorkerRunner},
     running::EVENTS_LOST_REASON,
     tool::{Tool, ToolDefinition, ToolError},

@@ -12,7 +12,6 @@ use crate::{
     agent::{AgentContext, AgentError},
     lifecycle::{Lifecycle, WorkerEvent},
     react::panic_text,
-    result::extract_result,
     runner::{RunOptions, WorkerReport},
     summary::Summary,
 };
@@ -204,7 +203,7 @@ impl Running {
             error,
             duration,
         } = ended;
-        let result = extract_result(&self.context.messages());
+        let result = self.context.result();
         let mut problems = self.context.problems();
         let mut note = |written: Result<(), StoreError>| {
             if let Err(error) = written {
