@@ -15,24 +15,34 @@ use crate::{
     app::App,
     cli::{Cli, Command},
     exit::Exit,
+    models::Models,
     output,
 };
 
 pub(crate) async fn run(cli: Cli) -> Exit {
+    let models = match &cli.command {
+        Command::Demo(arguments) => Models::new(&arguments.models),
+        Command::Run(arguments) => Models::new(&arguments.models),
+        _ => Ok(Models::default()),
+    };
+    let models = match models {
+        Ok(models) => models,
+        Err(error) => return output::fail(Exit::Usage, &error),
+    };
     let app = match cli.command {
-        Command::Demo => demo::open(&cli.common),
+        Command::Demo(_) => demo::open(&cli.common, models),
         // The worker's tools work where the program was called.
         Command::Run(_) => std::env::current_dir()
             .context("cannot tell the current directory")
-            .and_then(|root| App::open(&cli.common, IfMissing::Create, &root)),
-        _ => App::open(&cli.common, IfMissing::Refuse, Path::new(".")),
+            .and_then(|root| App::open(&cli.common, IfMissing::Create, &root, models)),
+        _ => App::open(&cli.common, IfMissing::Refuse, Path::new("."), models),
     };
     let app = match app {
         Ok(app) => app,
         Err(error) => return output::fail(Exit::Unusable, &error),
     };
     let exit = match cli.command {
-        Command::Demo => demo::demo(&app).await,
+        Command::Demo(_) => demo::demo(&app).await,
         Command::Run(arguments) => run::run(&app, arguments).await,
         Command::Workers(arguments) => read::workers(&app, arguments).await,
         Command::Result(arguments) => read::result(&app, arguments).await,
