@@ -3,13 +3,18 @@
 
 mod allocations;
 mod codec;
+mod http;
 mod record;
 mod rounds;
 
 fn main() {
     let names: Vec<String> = std::env::args().skip(1).collect();
     let wanted = |name: &str| names.is_empty() || names.iter().any(|it| it == name);
-    let all: [(&str, fn()); 2] = [("codec", codec::run), ("record", record::run)];
+    let all: [(&str, fn()); 3] = [
+        ("codec", codec::run),
+        ("http", http::run),
+        ("record", record::run),
+    ];
     for (name, run) in all {
         if wanted(name) {
             run();

@@ -26,13 +26,13 @@ pub(crate) struct ModelArgs {
     /// The model that workers ask; `offline-rules` needs nothing, any other is asked over HTTP
     #[arg(long, default_value = OFFLINE_MODEL)]
     pub(crate) model: String,
-    /// Where the model is served, such as http://localhost:11434/v1 [default: its provider's address]
+    /// Where the model is served, such as `http://localhost:11434/v1` [default: its provider's address]
     #[arg(long, value_name = "URL")]
     base_url: Option<String>,
     /// What the server speaks, openai or anthropic [default: openai; anthropic for a claude model without --base-url]
     #[arg(long)]
     provider: Option<Protocol>,
-    /// The environment variable that holds the key [default: OPENAI_API_KEY or ANTHROPIC_API_KEY, if set]
+    /// The environment variable that holds the key [default: `OPENAI_API_KEY` or `ANTHROPIC_API_KEY`, if set]
     #[arg(long, value_name = "NAME")]
     api_key_env: Option<String>,
     /// Ask for whole answers instead of streams
