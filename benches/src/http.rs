@@ -52,14 +52,15 @@ fn measure(name: &str, stream: bool) {
         .build()
         .expect("a runtime");
     let reports = runtime.block_on(workers(&runner));
-    let served: HashMap<String, Duration> = server.received().iter().filter_map(served).collect();
-    assert_eq!((reports.len(), served.len()), (WORKERS, WORKERS));
+    let logged: HashMap<String, Duration> =
+        server.received().iter().filter_map(time_in_log).collect();
+    assert_eq!((reports.len(), logged.len()), (WORKERS, WORKERS));
     let mut differences: Vec<f64> = reports
         .iter()
         .map(|(task, report)| {
             assert_eq!(report.status, Status::Success, "{:?}", report.error);
-            let served = served.get(task).expect("the server saw every task");
-            report.duration.saturating_sub(*served).as_secs_f64() * 1e3
+            let logged = logged.get(task).expect("the server saw every task");
+            report.duration.saturating_sub(*logged).as_secs_f64() * 1e3
         })
         .collect();
     differences.sort_by(f64::total_cmp);
@@ -96,7 +97,7 @@ async fn workers(runner: &WorkerRunner) -> Vec<(String, WorkerReport)> {
 }
 
 /// A request's task and how long the server had it.
-fn served(request: &Received) -> Option<(String, Duration)> {
+fn time_in_log(request: &Received) -> Option<(String, Duration)> {
     let body = request.json();
     let task = body["messages"][0]["content"].as_str()?;
     Some((task.to_owned(), request.ended? - request.began))
