@@ -14,9 +14,9 @@ use worker_runner::{ReactAgent, RunOptions, WorkerReport, WorkerRunner};
 
 const WORKERS: usize = 1000;
 /// How long the server thinks about each request.
-const SLOW: Duration = Duration::from_secs(2);
+const SLOW: Duration = Duration::from_secs(10);
 /// Workers start one after the other within this time, as a supervisor hands them out; all of them run at once.
-const START: Duration = Duration::from_millis(1500);
+const START: Duration = Duration::from_secs(9);
 
 pub(crate) fn run() {
     println!(
