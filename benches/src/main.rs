@@ -5,6 +5,7 @@ mod allocations;
 mod choice;
 mod codec;
 mod file;
+mod http;
 mod line;
 mod list;
 mod overhead;
@@ -16,7 +17,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let asked: Vec<String> = std::env::args().skip(1).collect();
-    let all: [(&str, fn()); 9] = [
+    let all: [(&str, fn()); 10] = [
         ("codec", codec::run),
         ("line", line::run),
         ("record", record::run),
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
         ("delay", file::delay),
         ("sustained", file::sustained),
         ("list", list::run),
+        ("http", http::run),
         // Last, as it installs a log for the whole process.
         ("overhead", overhead::run),
     ];

@@ -13,6 +13,7 @@ mod cli;
 mod doctor;
 mod exec;
 mod liveness;
+mod models;
 mod outside_crates;
 mod readme;
 mod tier1_duration;

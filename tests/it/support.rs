@@ -1,6 +1,7 @@
 //! What the tests share: a store with a supervisor in this process, the real program, shell recipes, waiting, skipping.
 
 mod agents;
+mod aimock;
 mod lab;
 mod program;
 mod skip;
@@ -9,6 +10,7 @@ mod wait;
 
 pub(crate) use self::{
     agents::{ScriptedModel, agent, reply},
+    aimock::Aimock,
     lab::{Lab, LabOptions},
     program::{Background, Finished, demo, finish, program_path, sh, triscope},
     skip::{missing_program, skip},

@@ -15,8 +15,8 @@ use serde_json::{Value, json};
 use supervisor_tools::{RowFilter, SUPERVISOR_PROMPT};
 use tokio::sync::Notify;
 use worker_runner::{
-    AgentError, ChatModel, Message, ModelError, ReactAgent, Role, RunOptions, ToolRequest,
-    WorkerRunner,
+    AgentError, ChatModel, ErrorClass, Message, ModelError, ReactAgent, RetryPolicy, Role,
+    RunOptions, ToolRequest, WorkerRunner,
 };
 use worker_tools::builtin_tools;
 
@@ -400,12 +400,9 @@ async fn calls_that_do_not_succeed_are_events_too() {
     let lab = Lab::new();
     let model = ScriptedModel::new(
         "gpt-5-mini",
-        [Err(ModelError::Unreachable {
-            model: "gpt-5-mini".to_owned(),
-            reason: "no route".to_owned(),
-        })],
+        [Err(ModelError::new(ErrorClass::Unreachable, "no route"))],
     );
-    let unreachable = ReactAgent::new(Arc::new(model), Vec::new());
+    let unreachable = ReactAgent::new(Arc::new(model), Vec::new()).retry(RetryPolicy::never());
     let runner = WorkerRunner::new(lab.store().clone(), Arc::new(unreachable));
     let report = runner
         .run_worker("ask", RunOptions::default())
@@ -416,10 +413,7 @@ async fn calls_that_do_not_succeed_are_events_too() {
     let [Event::LlmCall(call)] = &*events else {
         panic!("{events:?}");
     };
-    assert_eq!(
-        call.outcome,
-        Outcome::failure("model `gpt-5-mini` could not be reached: no route")
-    );
+    assert_eq!(call.outcome, Outcome::failure("unreachable: no route"));
     assert_eq!(
         (call.phase.as_str(), call.model.as_str()),
         ("initial", "gpt-5-mini")

@@ -4,7 +4,6 @@
 mod tests;
 
 use async_trait::async_trait;
-use metrics_core::Usage;
 use worker_runner::{ChatModel, ChatReply, ChatRequest, Message, ModelError, Role};
 
 use crate::{answer, plan::Plan, progress::Progress, summary};
@@ -33,12 +32,7 @@ impl ChatModel for OfflineModel {
     }
 
     async fn chat(&self, request: ChatRequest<'_>) -> Result<ChatReply, ModelError> {
-        Ok(ChatReply {
-            message: reply(request),
-            usage: Usage::default(),
-            ttft: None,
-            provider: None,
-        })
+        Ok(ChatReply::new(reply(request)))
     }
 }
 

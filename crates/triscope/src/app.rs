@@ -2,19 +2,15 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
     time::Duration,
 };
 
 use anyhow::Context as _;
 use artifact_store::{ArtifactStore, IfMissing, RecordMode, StoreOptions};
 use log_format::LogGuard;
-use offline_model::{OFFLINE_MODEL, OfflineModel};
-use supervisor_tools::{DEFAULT_CONCURRENCY, RunnerSource, Supervisor, UnknownModel};
-use worker_runner::{ChatModel, ReactAgent, WorkerRunner};
-use worker_tools::builtin_tools;
+use supervisor_tools::{DEFAULT_CONCURRENCY, Supervisor};
 
-use crate::cli::Common;
+use crate::{cli::Common, models::Models};
 
 /// The open store and all that stands on it.
 pub(crate) struct App {
@@ -32,6 +28,7 @@ impl App {
         if_missing: IfMissing,
         tools_root: &Path,
         recording: RecordMode,
+        models: Models,
     ) -> anyhow::Result<Self> {
         let data_dir = artifact_store::data_dir(common.data_dir.as_deref())?;
         let named = common.data_dir.is_some()
@@ -54,10 +51,8 @@ impl App {
             .worker_id(metrics_collector::current_worker_id)
             .install()
             .context("cannot log")?;
-        let model: Arc<dyn ChatModel> = Arc::new(OfflineModel::new());
-        let agent = ReactAgent::new(Arc::clone(&model), builtin_tools(tools_root.to_owned()));
-        let runner = WorkerRunner::new(store.clone(), Arc::new(agent)).summary_model(model);
-        let supervisor = Supervisor::open(store, Runners(runner), DEFAULT_CONCURRENCY)?;
+        let runners = models.runners(store.clone(), tools_root);
+        let supervisor = Supervisor::open(store, runners, DEFAULT_CONCURRENCY)?;
         Ok(Self {
             supervisor,
             log_path,
@@ -74,20 +69,5 @@ impl App {
     pub(crate) fn flush_log(&self) {
         // A log that cannot be written is no reason to fail; its own lines say what was dropped.
         let _ = self.log.flush(Duration::from_secs(2));
-    }
-}
-
-/// The models that this program can ask.
-struct Runners(WorkerRunner);
-
-impl RunnerSource for Runners {
-    fn runner(&self, model: Option<&str>) -> Result<WorkerRunner, UnknownModel> {
-        match model {
-            None | Some(OFFLINE_MODEL) => Ok(self.0.clone()),
-            Some(other) => Err(UnknownModel {
-                model: other.to_owned(),
-                known: vec![OFFLINE_MODEL.to_owned()],
-            }),
-        }
     }
 }

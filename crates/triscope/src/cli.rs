@@ -7,6 +7,8 @@ use clap::{Args, Parser, Subcommand, builder::NonEmptyStringValueParser};
 use program_agent::OutputFormat;
 use supervisor_tools::RowStatus;
 
+use crate::models::ModelArgs;
+
 /// See where worker agents' time, tokens and failures go.
 ///
 /// Workers leave a directory each: result, conversation, tool outputs, and metrics.jsonl with every LLM and tool call.
@@ -41,7 +43,7 @@ pub(crate) struct Common {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run a handful of real workers and show all three tiers
-    Demo(Recording),
+    Demo(Demo),
     /// Run one worker on a task and print its result
     Run(Run),
     /// Run any command as a worker and print its result
@@ -68,12 +70,19 @@ pub(crate) enum Command {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Demo {
+    #[command(flatten)]
+    pub(crate) models: ModelArgs,
+    #[command(flatten)]
+    pub(crate) recording: Recording,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Run {
     /// What the worker shall do, such as "calculate 7*6"
     pub(crate) task: String,
-    /// The model it uses
-    #[arg(long, default_value = offline_model::OFFLINE_MODEL)]
-    pub(crate) model: String,
+    #[command(flatten)]
+    pub(crate) models: ModelArgs,
     /// Stop it after so long, such as 90, 1.5s or 5m [default: 5m]
     #[arg(long, value_parser = parse_timeout, value_name = "TIME", allow_negative_numbers = true)]
     pub(crate) timeout: Option<Duration>,

@@ -20,6 +20,7 @@ use crate::{
     app::App,
     cli::{Cli, Command},
     exit::Exit,
+    models::Models,
     output,
 };
 
@@ -31,23 +32,19 @@ pub(crate) async fn run(cli: Cli) -> Exit {
         Command::Man => return man::man(),
         _ => {}
     }
+    let models = match cli.command.models() {
+        Ok(models) => models,
+        Err(error) => return output::fail(Exit::Usage, &error),
+    };
+    let (common, mode) = (&cli.common, cli.command.recording());
     let app = match &cli.command {
-        Command::Demo(recording) => demo::open(&cli.common, recording.mode),
+        Command::Demo(_) => demo::open(common, mode, models),
         // The worker's tools work where the program was called.
-        Command::Run(arguments) => std::env::current_dir()
+        Command::Run(_) => std::env::current_dir()
             .context("cannot tell the current directory")
-            .and_then(|root| {
-                let mode = arguments.recording.mode;
-                App::open(&cli.common, IfMissing::Create, &root, mode)
-            }),
-        Command::Exec(arguments) => {
-            let mode = arguments.recording.mode;
-            App::open(&cli.common, IfMissing::Create, Path::new("."), mode)
-        }
-        _ => {
-            let mode = RecordMode::default();
-            App::open(&cli.common, IfMissing::Refuse, Path::new("."), mode)
-        }
+            .and_then(|root| App::open(common, IfMissing::Create, &root, mode, models)),
+        Command::Exec(_) => App::open(common, IfMissing::Create, Path::new("."), mode, models),
+        _ => App::open(common, IfMissing::Refuse, Path::new("."), mode, models),
     };
     let app = match app {
         Ok(app) => app,
@@ -70,6 +67,25 @@ pub(crate) async fn run(cli: Cli) -> Exit {
     tell_of_recoveries(&app, told);
     // Dropping the app waits for the last log lines.
     exit
+}
+
+impl Command {
+    fn models(&self) -> anyhow::Result<Models> {
+        match self {
+            Self::Demo(arguments) => Models::new(&arguments.models),
+            Self::Run(arguments) => Models::new(&arguments.models),
+            _ => Ok(Models::default()),
+        }
+    }
+
+    fn recording(&self) -> RecordMode {
+        match self {
+            Self::Demo(arguments) => arguments.recording.mode,
+            Self::Run(arguments) => arguments.recording.mode,
+            Self::Exec(arguments) => arguments.recording.mode,
+            _ => RecordMode::default(),
+        }
+    }
 }
 
 /// Says what came back of a damaged job book, unless it is one of the first `told`, which were told before.

@@ -4,6 +4,7 @@ mod app;
 mod cli;
 mod commands;
 mod exit;
+mod models;
 mod output;
 mod progress;
 mod signals;

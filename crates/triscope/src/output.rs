@@ -14,7 +14,7 @@ pub(crate) fn print(text: &str) {
     }
 }
 
-/// Prints a text as [`print`] does. Where stdout takes no more it says how the program shall end, which is the caller's
+/// Prints a text as `print` does. Where stdout takes no more it says how the program shall end, which is the caller's
 /// to do: workers may be running.
 pub(crate) fn try_print(text: &str) -> Result<(), Exit> {
     let mut stdout = io::stdout().lock();

@@ -7,11 +7,14 @@ use std::{
 
 use artifact_store::WorkerWriter;
 use async_trait::async_trait;
+use tokio::time::Instant;
 
 use crate::{
     lifecycle::{Lifecycle, WorkerEvent},
+    limits::LimitReached,
     model::{Message, ModelError},
     remarks::Remarks,
+    result::{extract_partial, extract_result},
     tool::ToolError,
 };
 
@@ -53,9 +56,9 @@ pub enum AgentError {
         /// What it said.
         error: ToolError,
     },
-    /// It took more turns than it may.
-    #[error("no answer within {0} model turns; raise the limit or make the task smaller")]
-    TooManySteps(usize),
+    /// It used up what it may; what it has until then is the result.
+    #[error("stopped: {0}; raise it or make the task smaller")]
+    Limit(#[from] LimitReached),
     /// Any other reason.
     #[error("{0}")]
     Other(String),
@@ -70,6 +73,7 @@ struct Inner {
     worker: Arc<WorkerWriter>,
     lifecycle: Lifecycle,
     remarks: Remarks,
+    deadline: Option<Instant>,
     state: Mutex<State>,
 }
 
@@ -77,16 +81,32 @@ struct Inner {
 struct State {
     messages: Vec<Message>,
     tool_calls: usize,
+    /// Why the conversation ends where it does, if not because all was said.
+    note: Option<Note>,
     /// Artifacts that could not be written: no reason for a worker to fail, but for somebody to look.
     problems: Vec<String>,
 }
 
+/// A last line of the result.
+#[derive(Debug)]
+struct Note {
+    line: String,
+    /// There is no answer; the result is whatever there is.
+    stopped: bool,
+}
+
 impl AgentContext {
-    pub(crate) fn new(worker: Arc<WorkerWriter>, lifecycle: Lifecycle) -> Self {
+    /// `deadline` is when the worker's time is up; `None` if that is further away than the clock reaches.
+    pub(crate) fn new(
+        worker: Arc<WorkerWriter>,
+        lifecycle: Lifecycle,
+        deadline: Option<Instant>,
+    ) -> Self {
         Self(Arc::new(Inner {
             worker,
             lifecycle,
             remarks: Remarks::default(),
+            deadline,
             state: Mutex::default(),
         }))
     }
@@ -121,6 +141,41 @@ impl AgentContext {
 
     pub(crate) fn remarks(&self) -> &Remarks {
         &self.0.remarks
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.0.deadline
+    }
+
+    /// Ends the result with `line`: something to know about the answer.
+    pub(crate) fn note(&self, line: String) {
+        self.lock().note = Some(Note {
+            line,
+            stopped: false,
+        });
+    }
+
+    /// Makes what was found so far the result, and ends it with `line`: why there is no answer.
+    pub(crate) fn stopped(&self, line: String) {
+        self.lock().note = Some(Note {
+            line,
+            stopped: true,
+        });
+    }
+
+    /// What the conversation came to.
+    pub(crate) fn result(&self) -> String {
+        let state = self.lock();
+        match &state.note {
+            None => extract_result(&state.messages),
+            Some(Note { line, stopped }) => {
+                let result = match stopped {
+                    true => extract_partial(&state.messages),
+                    false => extract_result(&state.messages),
+                };
+                format!("{result}\n\n{line}")
+            }
+        }
     }
 
     pub(crate) fn send(&self, event: impl FnOnce() -> WorkerEvent) {

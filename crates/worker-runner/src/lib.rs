@@ -43,10 +43,12 @@ mod activity;
 mod agent;
 mod agent_fn;
 mod lifecycle;
+mod limits;
 mod model;
 mod react;
 mod remarks;
 mod result;
+mod retry;
 mod runner;
 mod running;
 mod summary;
@@ -61,10 +63,14 @@ pub use crate::{
     agent::{Agent, AgentContext, AgentError},
     agent_fn::{AgentFn, agent_fn},
     lifecycle::WorkerEvent,
-    model::{ChatModel, ChatReply, ChatRequest, Message, ModelError, Role, ToolRequest},
+    limits::{LimitReached, ReactLimits},
+    model::{
+        ChatModel, ChatReply, ChatRequest, ErrorClass, Message, ModelError, Role, ToolRequest,
+    },
     react::ReactAgent,
     remarks::WARNINGS,
     result::NO_RESULT,
+    retry::RetryPolicy,
     runner::{DEFAULT_TIMEOUT, RunOptions, WorkerReport, WorkerRunner},
     running::EVENTS_LOST_REASON,
     tool::{Tool, ToolDefinition, ToolError},

@@ -10,20 +10,20 @@ use std::{
 
 use async_trait::async_trait;
 use futures_util::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
-use metrics_collector::{llm_call, tool_call};
+use metrics_collector::tool_call;
 use metrics_core::{ErrorText, LlmCall, Phase};
 use serde_json::Value;
+use tokio::sync::Semaphore;
 
 use crate::{
     agent::{Agent, AgentContext, AgentError},
     lifecycle::WorkerEvent,
+    limits::{LimitReached, ReactLimits},
     model::{ChatModel, ChatReply, ChatRequest, Message, Role, ToolRequest},
     result::cut,
+    retry::{self, RetryPolicy},
     tool::{Tool, ToolDefinition, ToolError},
 };
-
-/// Turns of a model before the loop gives up, unless told otherwise.
-const MAX_STEPS: usize = 50;
 
 /// An agent made of a model and tools.
 pub struct ReactAgent {
@@ -31,7 +31,8 @@ pub struct ReactAgent {
     tools: Vec<Arc<dyn Tool>>,
     definitions: Vec<ToolDefinition>,
     system_prompt: Option<String>,
-    max_steps: usize,
+    limits: ReactLimits,
+    retry: RetryPolicy,
 }
 
 impl ReactAgent {
@@ -42,7 +43,8 @@ impl ReactAgent {
             model,
             tools,
             system_prompt: None,
-            max_steps: MAX_STEPS,
+            limits: ReactLimits::default(),
+            retry: RetryPolicy::default(),
         }
     }
 
@@ -53,16 +55,24 @@ impl ReactAgent {
         self
     }
 
-    /// Gives up after so many turns of the model; 50 unless told otherwise.
+    /// Ends a worker that reaches one of `limits`.
     #[must_use]
-    pub fn max_steps(mut self, steps: usize) -> Self {
-        self.max_steps = steps;
+    pub fn limits(mut self, limits: ReactLimits) -> Self {
+        self.limits = limits;
         self
     }
 
-    async fn ask(&self, messages: &[Message], first: bool) -> Result<ChatReply, AgentError> {
+    /// Asks the model again as `retry` says; its default unless told otherwise.
+    #[must_use]
+    pub fn retry(mut self, retry: RetryPolicy) -> Self {
+        self.retry = retry;
+        self
+    }
+
+    async fn ask(&self, context: &AgentContext, first: bool) -> Result<ChatReply, AgentError> {
+        let messages = context.messages();
         let request = ChatRequest {
-            messages,
+            messages: &messages,
             tools: &self.definitions,
         };
         let phase = if first {
@@ -70,28 +80,52 @@ impl ReactAgent {
         } else {
             Phase::TOOL_DECISION
         };
-        let reply = llm_call(self.model.name(), phase, self.model.chat(request))
-            .report(|reply: &ChatReply, call| {
-                reply.describe(call);
-                // Only the reply tells whether a later turn was the last one.
-                if !first && reply.message.tool_calls.is_empty() {
-                    call.phase = Phase::SYNTHESIS;
-                }
-            })
-            .await?;
-        Ok(reply)
+        let (model, until) = (&*self.model, context.deadline());
+        let reply = retry::ask(model, phase, request, &self.retry, until, |reply, call| {
+            // Only the reply tells whether a later turn was the last one.
+            if !first && reply.message.tool_calls.is_empty() {
+                call.phase = Phase::SYNTHESIS;
+            }
+        });
+        Ok(reply.await?)
     }
 
-    /// Runs one turn's calls side by side; their outputs stand in the order of the requests. A critical failure ends
-    /// those that still run: a slow one must not hold it up.
+    /// Takes turns with the model until it answers, or may not be asked again.
+    async fn work(&self, context: &AgentContext) -> Result<(), AgentError> {
+        let mut tokens = 0_u64;
+        for step in 0.. {
+            self.limits.check(step, tokens)?;
+            let reply = self.ask(context, step == 0).await?;
+            tokens = tokens.saturating_add(reply.usage.total_tokens.unwrap_or_default());
+            let requests = reply.message.tool_calls.clone();
+            context.say(reply.message);
+            if requests.is_empty() {
+                if let Some(reason) = reply.cut_short {
+                    context.note(format!("Cut short: {reason}."));
+                }
+                return Ok(());
+            }
+            self.call_tools(&requests, context).await?;
+        }
+        Ok(())
+    }
+
+    /// Runs one turn's calls side by side, as many as may; their outputs stand in the order of the requests. A critical
+    /// failure ends those that still run: a slow one must not hold it up.
     async fn call_tools(
         &self,
         requests: &[ToolRequest],
         context: &AgentContext,
     ) -> Result<(), AgentError> {
+        let may_run = Semaphore::new(self.limits.parallel_tool_calls.get());
+        let may_run = &may_run;
         let calls = requests.iter().enumerate();
         let mut calls: FuturesUnordered<_> = calls
-            .map(|(n, request)| async move { (n, self.call_tool(request, context).await) })
+            .map(|(n, request)| async move {
+                // Nobody closes it; a permit is given back when the call has ended.
+                let _permit = may_run.acquire().await;
+                (n, self.call_tool(request, context).await)
+            })
             .collect();
         let mut outputs = vec![None; requests.len()];
         let mut critical = None;
@@ -178,16 +212,18 @@ impl Agent for ReactAgent {
             context.say(Message::text(Role::System, prompt));
         }
         context.say(Message::text(Role::User, task));
-        for step in 0..self.max_steps {
-            let reply = self.ask(&context.messages(), step == 0).await?;
-            let requests = reply.message.tool_calls.clone();
-            context.say(reply.message);
-            if requests.is_empty() {
-                return Ok(());
-            }
-            self.call_tools(&requests, context).await?;
+        let work = self.work(context);
+        let ended = match self.limits.wall_time {
+            None => work.await,
+            Some(limit) => match tokio::time::timeout(limit, work).await {
+                Ok(ended) => ended,
+                Err(_) => Err(LimitReached::WallTime(limit).into()),
+            },
+        };
+        if let Err(AgentError::Limit(limit)) = &ended {
+            context.stopped(format!("Stopped: {limit}."));
         }
-        Err(AgentError::TooManySteps(self.max_steps))
+        ended
     }
 }
 
@@ -235,7 +271,10 @@ impl ChatReply {
     pub(crate) fn describe(&self, call: &mut LlmCall<'_>) {
         call.usage = self.usage;
         call.ttft_ms = self.ttft.and_then(|it| u64::try_from(it.as_millis()).ok());
-        call.provider = self.provider.clone().map(Into::into);
+        if let Some(provider) = self.provider.clone() {
+            call.provider = Some(provider.into());
+        }
+        call.cost_usd = self.cost_usd;
     }
 }
 

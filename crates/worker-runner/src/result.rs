@@ -10,13 +10,31 @@ const MAX_SUMMARY_CHARS: usize = 150;
 
 /// The last non-empty assistant message; else the last tool outputs; else [`NO_RESULT`].
 pub(crate) fn extract_result(messages: &[Message]) -> String {
-    let answer = messages
-        .iter()
-        .rev()
-        .find(|it| it.role == Role::Assistant && !it.content.trim().is_empty());
-    if let Some(answer) = answer {
-        return answer.content.clone();
+    if let Some(answer) = last_answer(messages) {
+        return messages[answer].content.clone();
     }
+    last_outputs(messages).unwrap_or_else(|| NO_RESULT.to_owned())
+}
+
+/// The same where the assistant was interrupted: what it said last, and what its tools said since.
+pub(crate) fn extract_partial(messages: &[Message]) -> String {
+    let Some(said) = last_answer(messages) else {
+        return extract_result(messages);
+    };
+    let text = &messages[said].content;
+    match last_outputs(&messages[said..]) {
+        Some(outputs) => format!("{text}\n\n{outputs}"),
+        None => text.clone(),
+    }
+}
+
+fn last_answer(messages: &[Message]) -> Option<usize> {
+    messages
+        .iter()
+        .rposition(|it| it.role == Role::Assistant && !it.content.trim().is_empty())
+}
+
+fn last_outputs(messages: &[Message]) -> Option<String> {
     let mut outputs: Vec<_> = messages
         .iter()
         .rev()
@@ -24,14 +42,13 @@ pub(crate) fn extract_result(messages: &[Message]) -> String {
         .take(MAX_OUTPUTS)
         .map(|it| cut(&it.content, MAX_OUTPUT_CHARS))
         .collect();
-    if outputs.is_empty() {
-        return NO_RESULT.to_owned();
-    }
     outputs.reverse();
-    format!(
-        "(No answer; the last tool outputs:)\n\n{}",
-        outputs.join("\n\n")
-    )
+    (!outputs.is_empty()).then(|| {
+        format!(
+            "(No answer; the last tool outputs:)\n\n{}",
+            outputs.join("\n\n")
+        )
+    })
 }
 
 /// The beginning of a text as one line of at most 150 characters.
@@ -59,7 +76,7 @@ pub(crate) fn cut(text: &str, max: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{NO_RESULT, extract_result, summary_of};
+    use super::{NO_RESULT, extract_partial, extract_result, summary_of};
     use crate::model::{Message, Role};
 
     #[test]
@@ -84,6 +101,22 @@ mod tests {
         let result = extract_result(&messages);
         assert!(!result.contains("one") && result.contains("two\n\nthree\n\nxxx"));
         assert_eq!(result.matches('x').count(), 1999);
+    }
+
+    #[test]
+    fn what_was_found_after_the_last_word_belongs_to_a_partial_result() {
+        let mut messages = vec![
+            Message::tool_output("id", "early"),
+            Message::text(Role::Assistant, "I shall look."),
+        ];
+        assert_eq!(extract_partial(&messages), "I shall look.");
+        messages.push(Message::tool_output("id", "late"));
+        let both = "I shall look.\n\n(No answer; the last tool outputs:)\n\nlate";
+        assert_eq!(extract_partial(&messages), both);
+        assert_eq!(
+            extract_partial(&messages[..1]),
+            extract_result(&messages[..1])
+        );
     }
 
     #[test]

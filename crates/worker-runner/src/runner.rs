@@ -166,7 +166,8 @@ impl WorkerRunner {
         let clock = self.store.clock().clone();
         let collector = MetricsCollector::with(worker.id(), worker.sink(), trace, clock.clone());
         let lifecycle = Lifecycle(options.events.clone());
-        let context = AgentContext::new(Arc::clone(&worker), lifecycle.clone());
+        let deadline = tokio::time::Instant::now().checked_add(options.timeout);
+        let context = AgentContext::new(Arc::clone(&worker), lifecycle.clone(), deadline);
         let started = clock.start();
         worker.update(|it| {
             it.status = Status::Running;

@@ -13,7 +13,6 @@ use crate::{
     agent::{AgentContext, AgentError},
     lifecycle::{Lifecycle, WorkerEvent},
     react::panic_text,
-    result::extract_result,
     runner::{RunOptions, WorkerReport},
     summary::Summary,
 };
@@ -217,7 +216,7 @@ impl Running {
         } = ended;
         let written = self.context.written_result();
         let is_written = written.is_some();
-        let result = written.unwrap_or_else(|| extract_result(&self.context.messages()));
+        let result = written.unwrap_or_else(|| self.context.result());
         let mut problems = self.context.problems();
         if !is_written && let Err(error) = self.worker.write_result(&result) {
             problems.push(error.to_string());

@@ -70,8 +70,12 @@ async fn ask(model: &dyn ChatModel, result: &str) -> Result<String, String> {
             Ok(reply) => reply.map_err(|it| it.to_string()),
             Err(_) => Err(ErrorText::TIMEOUT.to_string()),
         }
-    })
-    .report(ChatReply::describe);
+    });
+    let call = match model.provider() {
+        Some(provider) => call.provider(provider),
+        None => call,
+    };
+    let call = call.report(ChatReply::describe);
     let asked = AssertUnwindSafe(call).catch_unwind().await;
     let reply = asked.map_err(|panic| format!("the model panicked: {}", panic_text(&*panic)))??;
     match summary_of(&reply.message.content) {

@@ -68,9 +68,7 @@ impl ChatModel for ScriptedModel {
 /// A reply of plain text with token counts.
 pub(crate) fn reply(text: &str, usage: Usage) -> ChatReply {
     ChatReply {
-        message: Message::text(Role::Assistant, text),
         usage,
-        ttft: None,
-        provider: None,
+        ..ChatReply::new(Message::text(Role::Assistant, text))
     }
 }

@@ -45,7 +45,7 @@ pub(crate) fn program_path() -> PathBuf {
     program
 }
 
-/// `triscope ARGUMENTS`, untouched by what the surroundings say about data directories and logs.
+/// `triscope ARGUMENTS`, untouched by what the surroundings say about data directories, logs and models.
 pub(crate) fn triscope<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Command {
     let mut command = Command::new(program_path());
     command
@@ -54,6 +54,8 @@ pub(crate) fn triscope<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) 
         .env_remove("RUST_LOG")
         .env_remove("TRACEPARENT")
         .env_remove("TRISCOPE_WORKER_ID")
+        .env_remove("OPENAI_API_KEY")
+        .env_remove("ANTHROPIC_API_KEY")
         .stdin(Stdio::null());
     command
 }

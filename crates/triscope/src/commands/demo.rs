@@ -15,7 +15,7 @@ use serde_json::json;
 use supervisor_tools::{JobId, JobRef, RowFilter, SupervisorError, SupervisorTools, ToolFailure};
 
 use super::demo_server;
-use crate::{app::App, cli::Common, exit::Exit, output, signals::Signals};
+use crate::{app::App, cli::Common, exit::Exit, models::Models, output, signals::Signals};
 
 const NOTES: &str = "Backups run at 03:19 UTC. Ask before touching the database.\n";
 
@@ -26,10 +26,10 @@ struct DemoJob {
 }
 
 /// Opens the store; the workers read files in a small directory of the demo's own.
-pub(super) fn open(common: &Common, recording: RecordMode) -> anyhow::Result<App> {
+pub(super) fn open(common: &Common, recording: RecordMode, models: Models) -> anyhow::Result<App> {
     let data_dir = artifact_store::data_dir(common.data_dir.as_deref())?;
     let files = data_dir.join(".triscope").join("demo");
-    let app = App::open(common, IfMissing::Create, &files, recording)?;
+    let app = App::open(common, IfMissing::Create, &files, recording, models)?;
     let notes = files.join("notes.txt");
     fs::DirBuilder::new()
         .recursive(true)

@@ -18,7 +18,7 @@ pub(crate) async fn run(app: &App, arguments: Run) -> Result<Exit, ToolFailure> 
     let signals = Signals::listen();
     let tools = app.supervisor.tools(Some(&arguments.owner));
     let request = SpawnRequest {
-        model: Some(arguments.model),
+        model: Some(arguments.models.model),
         timeout: arguments.timeout.unwrap_or(DEFAULT_TIMEOUT),
         ..SpawnRequest::new(arguments.task)
     };

@@ -6,7 +6,7 @@ use artifact_store::Status;
 use serde_json::json;
 use tokio::sync::{Barrier, Notify};
 
-use super::support::{Home, ScriptedModel, Turn, answers, call, hangs, react, reply, say, tool};
+use super::support::{Home, ScriptedModel, Turn, answers, call, hangs, reply, say, tool};
 use crate::{Message, NO_RESULT, ReactAgent, Role, RunOptions, Tool, ToolError};
 
 #[tokio::test]
@@ -81,7 +81,7 @@ async fn a_failed_model_call_is_an_event_and_the_end() {
         .run_worker("x", RunOptions::default())
         .await
         .unwrap();
-    let error = "model `scripted` could not be reached: connection reset";
+    let error = "refused: connection reset";
     assert_eq!(
         (report.status, report.error.as_deref()),
         (Status::Failed, Some(error))
@@ -133,25 +133,6 @@ async fn the_calls_of_a_turn_run_side_by_side_and_answer_in_order() {
     // Events stand in the order of their ends.
     let events = home.outline(&report.worker_id);
     assert_eq!(events[1..3], ["tool_call second ok", "tool_call first ok"]);
-}
-
-#[tokio::test]
-async fn a_model_that_never_answers_is_stopped() {
-    let home = Home::new();
-    let turns = [call([("a", "")]), call([("a", "")]), call([("a", "")])];
-    let agent = react(turns, [answers("a", Ok("the output"))]).max_steps(2);
-    let report = home
-        .runner(agent)
-        .run_worker("x", RunOptions::default())
-        .await
-        .unwrap();
-    let error = "no answer within 2 model turns; raise the limit or make the task smaller";
-    assert_eq!(
-        (report.status, report.error.as_deref()),
-        (Status::Failed, Some(error))
-    );
-    let result = "(No answer; the last tool outputs:)\n\nthe output\n\nthe output";
-    assert_eq!(report.result, result);
 }
 
 #[tokio::test]

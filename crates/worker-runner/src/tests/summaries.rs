@@ -42,7 +42,7 @@ async fn a_model_sums_up_in_one_short_line() {
 
 #[tokio::test]
 async fn without_a_summary_the_beginning_of_the_result_stands_in() {
-    let unreachable = "model `scripted` could not be reached: no route";
+    let unreachable = "refused: no route";
     for (turn, why, event) in [
         (
             Turn::Fail("no route"),

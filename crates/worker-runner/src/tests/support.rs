@@ -16,8 +16,8 @@ use tempfile::TempDir;
 use tokio::sync::Notify;
 
 use crate::{
-    Agent, AgentContext, AgentError, ChatModel, ChatReply, ChatRequest, Message, ModelError,
-    ReactAgent, Role, Tool, ToolDefinition, ToolError, ToolRequest, WorkerRunner,
+    Agent, AgentContext, AgentError, ChatModel, ChatReply, ChatRequest, ErrorClass, Message,
+    ModelError, ReactAgent, Role, Tool, ToolDefinition, ToolError, ToolRequest, WorkerRunner,
 };
 
 /// A store, gone with its directory at the end of the test.
@@ -102,7 +102,9 @@ pub(super) enum Turn {
     Say(String),
     Call(Vec<(&'static str, &'static str)>),
     Reply(Box<ChatReply>),
+    /// Fails in a way that is not tried again.
     Fail(&'static str),
+    Error(ModelError),
     Panic,
     Hang,
     /// Hangs, and lets the test's clock run ahead meanwhile.
@@ -157,10 +159,8 @@ impl ChatModel for ScriptedModel {
                 Ok(reply(message))
             }
             Turn::Reply(reply) => Ok(*reply),
-            Turn::Fail(reason) => Err(ModelError::Unreachable {
-                model: "scripted".to_owned(),
-                reason: reason.to_owned(),
-            }),
+            Turn::Fail(reason) => Err(ModelError::new(ErrorClass::Refused, reason)),
+            Turn::Error(error) => Err(error),
             Turn::Panic => panic!("the model broke"),
             Turn::Hang => pending().await,
             Turn::HangForLong => {
@@ -172,10 +172,10 @@ impl ChatModel for ScriptedModel {
 }
 
 /// Tokio's clock runs ahead while nothing else happens, for as long as this lives.
-struct Paused;
+pub(super) struct Paused;
 
 impl Paused {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         tokio::time::pause();
         Self
     }
@@ -189,10 +189,8 @@ impl Drop for Paused {
 
 pub(super) fn reply(message: Message) -> ChatReply {
     ChatReply {
-        message,
         usage: Usage::new(10, 2),
-        ttft: None,
-        provider: None,
+        ..ChatReply::new(message)
     }
 }
 
