@@ -90,7 +90,7 @@ fn run(
 fn flush(sink: &dyn EventSink, worker: &WorkerWriter, dead: &AtomicBool) -> Result<(), Dead> {
     let start = Instant::now();
     loop {
-        match sink.flush(&worker.id()).wait(Duration::from_millis(5)) {
+        match sink.flush(&worker.id()).wait(Duration::from_millis(1)) {
             Ok(()) => return Ok(()),
             Err(_) if dead.load(Ordering::SeqCst) => return Err(Dead),
             Err(error) => assert!(start.elapsed() < LONG, "{error}"),

@@ -69,8 +69,8 @@ impl Appender {
         }
     }
 
-    /// Appends as much of `chunk` as can be written. Looks whether the file is still in its
-    /// place if that was not done for `look_every`, and with `confirm` also after the write.
+    /// Appends as much of `chunk` as can be written. Looks whether the file is still in its place if that was not done
+    /// for `look_every`, and with `confirm` also after the write. An empty chunk only puts the file right.
     pub(super) fn append(
         &mut self,
         files: &Files,

@@ -114,7 +114,7 @@ fn threads_that_wait_keep_their_own_order_and_the_file_has_each_event_once() {
             for thread in 0..4 {
                 let (file, state) = (&file, &state);
                 scope.spawn(move || {
-                    for n in 0..200 {
+                    for n in 0..50 {
                         let tool = format!("{thread} {n}");
                         record(file, &tool);
                         assert!(tools_of(state, "f").contains(&tool), "{mode}: {tool}");
@@ -123,12 +123,12 @@ fn threads_that_wait_keep_their_own_order_and_the_file_has_each_event_once() {
             }
         });
         let tools = tools_of(&state, "f");
-        assert_eq!(tools.len(), 4 * 200);
+        assert_eq!(tools.len(), 4 * 50);
         for thread in 0..4 {
             let of_thread = tools
                 .iter()
                 .filter_map(|it| it.strip_prefix(&format!("{thread} ")));
-            assert!(of_thread.eq(numbers(0..200)), "{mode}");
+            assert!(of_thread.eq(numbers(0..50)), "{mode}");
         }
     }
 }
