@@ -10,6 +10,7 @@ mod support;
 
 mod bad_input;
 mod cli;
+mod faults;
 mod outside_crates;
 mod readme;
 mod tier1_duration;

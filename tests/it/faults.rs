@@ -1,0 +1,5 @@
+//! The machine and its users doing their worst, made to happen from outside: the worker never notices, and what is lost
+//! is counted.
+
+mod kills;
+mod recording;

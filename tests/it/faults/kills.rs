@@ -1,0 +1,118 @@
+//! SIGKILL at random moments over a process that records as fast as it can.
+
+use std::{path::PathBuf, thread, time::Duration};
+
+use artifact_store::{ArtifactStore, WorkerFilter};
+use rustix::process::Signal;
+
+use super::recording::{Recording, Stored, reports};
+use crate::support::{finish, triscope};
+
+/// Of each mode; all of them together are more than 200.
+const ROUNDS: u32 = 70;
+
+#[test]
+fn a_killed_process_leaves_what_it_flushed() {
+    kill_again_and_again("buffered");
+}
+
+fn kill_again_and_again(mode: &str) {
+    let mut n_events = 0;
+    for round in 0..ROUNDS {
+        // Small batches and large ones, few writers and many.
+        let flush_every = 4_u32.pow(round % 6);
+        let (workers, threads) = (1 + round % 2, 1 + round % 3);
+        let it = Recording::new();
+        let arguments = format!(
+            "--mode {mode} --flush-every {flush_every} --workers {workers} --threads {threads}"
+        );
+        let killed = it.start(&arguments);
+        thread::sleep(random_moment());
+        killed.signal(Signal::KILL);
+        killed.finish().expect(128 + 9);
+        let stored = assert_prefix(&it, workers, threads);
+        n_events += stored.iter().map(Stored::len).sum::<u64>();
+        assert_readers_cope(&it, &stored);
+        if round % 10 == 0 {
+            assert_program_and_next_run_cope(&it, mode);
+        }
+    }
+    assert!(
+        n_events > u64::from(ROUNDS),
+        "killed before anything was recorded"
+    );
+}
+
+/// Some time within the first milliseconds, most of them short.
+fn random_moment() -> Duration {
+    use std::hash::{BuildHasher as _, RandomState};
+    Duration::from_micros(RandomState::new().hash_one(0) % 12_000)
+}
+
+/// Checks that each file is a gap-free prefix of what was recorded and holds all that was acknowledged.
+#[track_caller]
+fn assert_prefix(it: &Recording, workers: u32, threads: u32) -> Vec<Stored> {
+    let dirs = it.workers();
+    assert_eq!(dirs.len(), workers as usize);
+    let check = |dir: &PathBuf| {
+        let stored = Stored::read(dir);
+        stored.assert_gap_free();
+        assert!(stored.threads.len() <= threads as usize);
+        for (thread, acknowledged) in (0..).zip(it.acknowledged(dir)) {
+            let there = stored.threads.get(&thread).map_or(0, |it| it.len() as u64);
+            assert!(
+                acknowledged <= there,
+                "{acknowledged} acknowledged, {there} there"
+            );
+        }
+        stored
+    };
+    dirs.iter().map(check).collect()
+}
+
+/// Checks that another store finds the workers and their events.
+#[track_caller]
+fn assert_readers_cope(it: &Recording, stored: &[Stored]) {
+    let store = ArtifactStore::open(it.data_dir()).unwrap();
+    let list = store.list(&WorkerFilter::default()).unwrap();
+    assert_eq!(list.workers.len(), stored.len(), "{:?}", list.problems);
+    assert!(list.problems.is_empty(), "{:?}", list.problems);
+    let mut ids: Vec<_> = list.workers.iter().map(|it| it.worker_id.clone()).collect();
+    ids.sort();
+    for (id, stored) in ids.iter().zip(stored) {
+        let mut events = store.worker(id).unwrap().events().unwrap();
+        let (mut n_events, mut n_others) = (0, 0);
+        while let Some(line) = events.next_line().unwrap() {
+            match line.content {
+                metrics_core::LineContent::Event(_) => n_events += 1,
+                _ => n_others += 1,
+            }
+        }
+        // A tail that happens to be a whole event may be taken for one.
+        assert!(n_events == stored.len() || n_events == stored.len() + 1);
+        assert!(n_others <= 1);
+    }
+}
+
+/// Checks that the program shows what is there, and that new workers in the same place are none the worse.
+fn assert_program_and_next_run_cope(it: &Recording, mode: &str) {
+    let workers = it.workers();
+    for worker in &workers {
+        let mut file = triscope(["file", "--raw", "--data-dir"]);
+        let name = worker.file_name().unwrap();
+        let shown = finish(file.arg(it.data_dir()).arg(name)).answer();
+        assert!(shown.as_bytes() == std::fs::read(worker.join("metrics.jsonl")).unwrap());
+    }
+    let next = finish(&mut it.command(&format!("--mode {mode} --events 100")));
+    let [report] = &reports(next)[..] else {
+        panic!("one worker")
+    };
+    assert_eq!(report["events_lost"], 0);
+    let dir = it.data_dir().join(report["worker_id"].as_str().unwrap());
+    let stored = Stored::read(&dir);
+    stored.assert_gap_free();
+    assert_eq!((stored.len(), &stored.torn[..]), (100, &b""[..]));
+    let mut list = triscope(["workers", "--json", "--data-dir"]);
+    let rows = finish(list.arg(it.data_dir())).json();
+    assert_eq!(rows.as_array().unwrap().len(), workers.len() + 1);
+}
