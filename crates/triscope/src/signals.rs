@@ -1,4 +1,4 @@
-//! Ctrl-C, SIGTERM and the signals that a recorder must survive.
+//! Ctrl-C, SIGTERM and the signal that a recorder must survive.
 
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
@@ -34,11 +34,18 @@ impl Signals {
     }
 }
 
+/// Lets a write beyond `ulimit -f` fail instead of killing: being listened to is all that this signal needs, and once
+/// listened to it never kills again. For the very beginning, as the store, the job book and the log are written by readers
+/// too.
+pub(crate) fn survive_file_size_limit() {
+    if let Err(error) = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw())) {
+        output::note(&format!("warning: a file size limit would kill: {error}"));
+    }
+}
+
 struct Handlers {
     interrupt: Signal,
     terminate: Signal,
-    /// Beyond `ulimit -f` a write shall fail, not kill: being listened to is all that this signal needs.
-    _file_size_limit: Signal,
 }
 
 impl Handlers {
@@ -46,7 +53,6 @@ impl Handlers {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
-            _file_size_limit: signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?,
         })
     }
 
