@@ -27,6 +27,7 @@
 
 mod confined;
 mod data_dir;
+mod disk;
 mod error;
 mod list;
 mod metadata;
@@ -56,5 +57,5 @@ pub use crate::{
     search::{Match, SearchOptions, SearchResult},
     store::{ArtifactStore, NewWorker, StoreOptions},
     worker::{WorkerWriter, file_names},
-    writer::EventCounts,
+    writer::{EventCounts, RecordMode, RecordModeError},
 };

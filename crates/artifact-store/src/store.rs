@@ -14,13 +14,13 @@ use crate::{
     StoreError,
     confined::{Dir, Refusal},
     data_dir::{self, IfMissing, OWN_DIR},
+    disk::{Disk, SystemDisk},
     metadata::{DEFAULT_OWNER, METADATA_FORMAT, Metadata, Status},
     reader::WorkerReader,
     run::{self, Run},
-    whole_file,
     worker::WorkerWriter,
     worker_id,
-    writer::{Budget, SystemDisk, Writer},
+    writer::{Budget, RecordMode, Writer},
 };
 
 /// A data directory and the workers in it. Cheap to clone.
@@ -86,6 +86,8 @@ pub struct StoreOptions {
     pub if_missing: IfMissing,
     /// Stamps workers.
     pub clock: Clock,
+    /// What recording an event waits for.
+    pub recording: RecordMode,
 }
 
 impl Default for StoreOptions {
@@ -93,6 +95,7 @@ impl Default for StoreOptions {
         Self {
             if_missing: IfMissing::Create,
             clock: Clock::system(),
+            recording: RecordMode::default(),
         }
     }
 }
@@ -114,11 +117,30 @@ impl ArtifactStore {
         data_dir: impl Into<PathBuf>,
         options: StoreOptions,
     ) -> Result<Self, StoreError> {
-        let data_dir = data_dir.into();
-        let StoreOptions { if_missing, clock } = options;
+        Self::open_on(Arc::new(SystemDisk), data_dir.into(), options)
+    }
+
+    /// Opens a store whose workers are on `disk`.
+    pub(crate) fn open_on(
+        disk: Arc<dyn Disk>,
+        data_dir: PathBuf,
+        options: StoreOptions,
+    ) -> Result<Self, StoreError> {
+        let StoreOptions {
+            if_missing,
+            clock,
+            recording,
+        } = options;
         data_dir::prepare(&data_dir, if_missing)?;
-        let writer = Writer::start(Arc::new(SystemDisk), Budget::of_process())
+        let writer = Writer::start(disk, Budget::of_process(), recording)
             .map_err(StoreError::io("start the writer thread for", &data_dir))?;
+        for dir in data_dir.ancestors() {
+            match writer.files().sync_name(dir) {
+                // Made by somebody else, long ago.
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => break,
+                synced => synced.map_err(StoreError::io("sync the parent of", dir))?,
+            }
+        }
         Ok(Self(Arc::new(Inner {
             run: Arc::new(Run::begin(&data_dir)?),
             data_dir,
@@ -250,7 +272,7 @@ impl ArtifactStore {
             let n = self.next_number(now, task);
             let worker_id = worker_id::worker_id(now, task, n);
             let dir = self.0.data_dir.join(worker_id.as_str());
-            match whole_file::create_private_dir(&dir) {
+            match self.0.writer.files().disk.create_dir(&dir) {
                 Ok(()) => return Ok((worker_id, dir)),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists && n < u32::MAX => {}
                 Err(error) => return Err(StoreError::io("create", dir)(error)),

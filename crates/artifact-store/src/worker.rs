@@ -1,8 +1,7 @@
 //! The writing side of one worker's directory.
 
 use std::{
-    fs::{self, OpenOptions},
-    io::{self, Write as _},
+    fs, io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -15,7 +14,7 @@ use crate::{
     StoreError,
     metadata::Metadata,
     run::Run,
-    whole_file::{create_private_dir, open_to_append, private, write_whole},
+    whole_file::Files,
     writer::{EventCounts, MetricsFile, Writer},
 };
 
@@ -42,6 +41,7 @@ pub struct WorkerWriter {
     /// Held while a line is appended to `thread.jsonl`.
     thread: Mutex<()>,
     metrics: Arc<MetricsFile>,
+    files: Files,
     /// The worker is alive for other processes as long as this lives, which may be longer than its store.
     _run: Arc<Run>,
 }
@@ -53,9 +53,10 @@ impl WorkerWriter {
         writer: &Arc<Writer>,
         run: &Arc<Run>,
     ) -> Result<Self, StoreError> {
+        let files = writer.files().clone();
         let metrics_path = dir.join(file_names::METRICS);
-        let created = private(OpenOptions::new().write(true).create_new(true))
-            .open(&metrics_path)
+        let created = files
+            .write_new(&metrics_path, b"")
             .map_err(StoreError::io("create", &metrics_path));
         let worker_id = metadata.worker_id.clone();
         let metrics = MetricsFile::new(worker_id.clone(), metrics_path, Arc::clone(writer));
@@ -65,13 +66,21 @@ impl WorkerWriter {
             metadata: Mutex::new(metadata),
             thread: Mutex::default(),
             metrics,
+            files,
             _run: Arc::clone(run),
         };
-        match created.and_then(|_| worker.update(|_| ())) {
+        let created = created.and_then(|()| worker.update(|_| ())).and_then(|()| {
+            // Last: a name that survives a power cut shall not lead to a directory without metadata.
+            let synced = worker.files.sync_name(&worker.dir);
+            synced.map_err(StoreError::io("sync the parent of", &worker.dir))
+        });
+        match created {
             Ok(()) => Ok(worker),
             Err(error) => {
                 // A directory without metadata would be reported for ever. What is not ours stays.
-                let _ = fs::remove_file(worker.dir.join(file_names::METRICS));
+                for file in [file_names::METADATA, file_names::METRICS] {
+                    let _ = worker.files.disk.remove(&worker.dir.join(file));
+                }
                 let _ = fs::remove_dir(&worker.dir);
                 Err(error)
             }
@@ -124,7 +133,9 @@ impl WorkerWriter {
             reason: it.to_string(),
         })?;
         json.push(b'\n');
-        write_whole(&path, &json).map_err(StoreError::io("write", path))
+        self.files
+            .write_whole(&path, &json)
+            .map_err(StoreError::io("write", path))
     }
 
     /// Writes `result.txt`.
@@ -133,7 +144,9 @@ impl WorkerWriter {
     /// [`StoreError::Io`].
     pub fn write_result(&self, result: &str) -> Result<(), StoreError> {
         let path = self.dir.join(file_names::RESULT);
-        write_whole(&path, result.as_bytes()).map_err(StoreError::io("write", path))
+        self.files
+            .write_whole(&path, result.as_bytes())
+            .map_err(StoreError::io("write", path))
     }
 
     /// Appends one message to `thread.jsonl`: the whole line or, with an error, none of it.
@@ -148,7 +161,9 @@ impl WorkerWriter {
         })?;
         line.push(b'\n');
         let _one_at_a_time = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
-        append_whole(&path, &line).map_err(StoreError::io("append to", path))
+        self.files
+            .append_line(&path, &line)
+            .map_err(StoreError::io("append to", path))
     }
 
     /// Keeps a tool's whole output as `tool_calls/001_ssh_exec.txt`; `number` counts the worker's tool calls from 1.
@@ -163,7 +178,8 @@ impl WorkerWriter {
         output: &str,
     ) -> Result<String, StoreError> {
         let dir = self.dir.join(file_names::TOOL_CALLS);
-        match create_private_dir(&dir) {
+        let created = self.files.disk.create_dir(&dir);
+        match created.and_then(|()| self.files.sync_name(&dir)) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
                 return Err(StoreError::io("create", dir)(error));
             }
@@ -171,7 +187,9 @@ impl WorkerWriter {
         }
         let name = format!("{number:03}_{}.txt", plain_name(tool));
         let path = dir.join(&name);
-        write_whole(&path, output.as_bytes()).map_err(StoreError::io("write", path))?;
+        self.files
+            .write_whole(&path, output.as_bytes())
+            .map_err(StoreError::io("write", path))?;
         Ok(format!("{}/{name}", file_names::TOOL_CALLS))
     }
 
@@ -184,15 +202,6 @@ impl Drop for WorkerWriter {
     fn drop(&mut self) {
         self.metrics.close(Duration::from_secs(2));
     }
-}
-
-/// Appends `line`; half a line does not stay, as the next one would be glued to it.
-fn append_whole(path: &Path, line: &[u8]) -> io::Result<()> {
-    let mut file = open_to_append(path)?;
-    let before = file.metadata()?.len();
-    file.write_all(line).inspect_err(|_| {
-        let _ = file.set_len(before);
-    })
 }
 
 /// A tool's name as a part of a file name.

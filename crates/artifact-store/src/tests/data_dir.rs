@@ -9,7 +9,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-
 use super::support::{assert_passed, child, child_argument, is_root};
 use crate::{ArtifactStore, DATA_DIR_VARIABLE, IfMissing, StoreError, StoreOptions, data_dir};
 

@@ -7,6 +7,8 @@ use std::sync::{
 
 /// The bound of the whole process: 64 MiB.
 const PROCESS_LIMIT: usize = 64 << 20;
+/// The most that a worker takes ahead of its needs.
+const MAX_AHEAD: usize = 16 << 10;
 
 #[derive(Debug)]
 pub(crate) struct Budget {
@@ -29,7 +31,7 @@ impl Budget {
     }
 
     /// Takes `bytes`, or says that the bound is reached.
-    pub(crate) fn take(&self, bytes: usize) -> bool {
+    fn take(&self, bytes: usize) -> bool {
         let before = self.used.fetch_add(bytes, Ordering::Relaxed);
         let fits = before.saturating_add(bytes) <= self.limit;
         if !fits {
@@ -43,7 +45,42 @@ impl Budget {
         self.used.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn give_back(&self, bytes: usize) {
-        self.used.fetch_sub(bytes, Ordering::Relaxed);
+    fn give_back(&self, bytes: usize) {
+        if bytes > 0 {
+            self.used.fetch_sub(bytes, Ordering::Relaxed);
+        }
+    }
+}
+
+/// One worker's part of the budget: what waits, and a little ahead, so that a busy worker need not ask at every event.
+#[derive(Debug, Default)]
+pub(super) struct Share {
+    ahead: usize,
+}
+
+impl Share {
+    /// Takes `bytes` for a worker that has `waiting` bytes already, or says that the bound is reached.
+    pub(super) fn take(&mut self, budget: &Budget, bytes: usize, waiting: usize) -> bool {
+        if let Some(left) = self.ahead.checked_sub(bytes) {
+            self.ahead = left;
+            return true;
+        }
+        // As much ahead as it has, so that ten thousand workers with an event each take no more than they need.
+        let ahead = waiting.min(MAX_AHEAD);
+        if ahead > 0 && budget.take(bytes + ahead) {
+            self.ahead += ahead;
+            return true;
+        }
+        budget.take(bytes)
+    }
+
+    /// Gives `bytes` back that wait no more, and with `idle` also what was taken ahead.
+    pub(super) fn give_back(&mut self, budget: &Budget, bytes: usize, idle: bool) {
+        let ahead = if idle {
+            std::mem::take(&mut self.ahead)
+        } else {
+            0
+        };
+        budget.give_back(bytes + ahead);
     }
 }

@@ -1,7 +1,6 @@
 //! The writer, on real files and on a disk that misbehaves.
 
 mod closing;
-mod fake_disk;
 mod faults;
 mod order;
 mod real_files;
@@ -11,14 +10,21 @@ use std::{path::Path, sync::Arc, time::Duration};
 use metrics_core::{CallTime, Event, EventSink as _, Timestamp, ToolCall};
 
 use super::MetricsFile;
-use crate::writer::{Budget, Disk, Writer};
+use crate::{
+    disk::{Disk, fake::State},
+    writer::{Budget, RecordMode, Writer},
+};
 
 /// Longer than anything here should take, on the slowest machine.
 const LONG: Duration = Duration::from_mins(1);
 const ROOMY: usize = 64 << 20;
 
 fn writer(disk: impl Disk + 'static, budget: &Arc<Budget>) -> Arc<Writer> {
-    Writer::start(Arc::new(disk), Arc::clone(budget)).unwrap()
+    writer_in(RecordMode::Buffered, disk, budget)
+}
+
+fn writer_in(mode: RecordMode, disk: impl Disk + 'static, budget: &Arc<Budget>) -> Arc<Writer> {
+    Writer::start(Arc::new(disk), Arc::clone(budget), mode).unwrap()
 }
 
 fn metrics_file(writer: &Arc<Writer>, path: impl AsRef<Path>) -> Arc<MetricsFile> {
@@ -38,6 +44,11 @@ fn event(tool: &str) -> Event<'_> {
 /// How long the line of an event with such a tool name is, with its `\n`.
 fn line_len(tool: &str) -> usize {
     event(tool).to_line().len() + 1
+}
+
+/// The tools of all lines in a file of a fake disk.
+fn tools_of(state: &State, path: impl AsRef<Path>) -> Vec<String> {
+    tools(&state.content(path))
 }
 
 /// The tools of all lines, each of which must be whole.

@@ -15,12 +15,11 @@ use std::{
 use metrics_core::{EventSink as _, SinkError};
 use rustix::io::Errno;
 
-use super::{
-    LONG, ROOMY,
-    fake_disk::{fake_disk, gate},
-    metrics_file, record, writer,
+use super::{LONG, ROOMY, metrics_file, record, tools_of, writer};
+use crate::{
+    disk::fake::{fake_disk, gate},
+    writer::{Budget, MetricsFile},
 };
-use crate::writer::{Budget, MetricsFile};
 
 const SHORT: Duration = Duration::from_millis(50);
 
@@ -70,7 +69,7 @@ fn a_hung_disk_ends_the_wait_in_time_and_all_counts_stay_exact() {
     drop(file);
     ended.wait();
     assert!(last.upgrade().is_none());
-    assert_eq!(state.tools("f"), ["0"]);
+    assert_eq!(tools_of(&state, "f"), ["0"]);
     assert_eq!(budget.used(), 0);
 }
 
@@ -135,7 +134,7 @@ fn a_task_that_outlives_its_worker_may_go_on_if_all_is_there() {
     });
     let (counts, _) = file.close(LONG);
     assert_eq!((counts.recorded, counts.lost), (10_000, 0));
-    assert_eq!(state.tools("f").len(), 10_000);
+    assert_eq!(tools_of(&state, "f").len(), 10_000);
 }
 
 /// Wakes as a runtime may: by going on with the task on the spot.

@@ -13,12 +13,11 @@ use std::{
 use metrics_core::{EventSink as _, SinkError};
 use rustix::io::Errno;
 
-use super::{
-    LONG, ROOMY,
-    fake_disk::{fake_disk, gate},
-    line_len, metrics_file, numbers, record, writer,
+use super::{LONG, ROOMY, line_len, metrics_file, numbers, record, tools_of, writer};
+use crate::{
+    disk::fake::{Fate, Op, fake_disk, gate},
+    writer::{Budget, EventCounts, MetricsFile},
 };
-use crate::writer::{Budget, EventCounts, MetricsFile};
 
 #[test]
 fn an_error_is_tried_again_until_all_is_there_in_order() {
@@ -35,7 +34,7 @@ fn an_error_is_tried_again_until_all_is_there_in_order() {
     let (counts, reason) = file.close(LONG);
     assert_eq!((counts.recorded, counts.lost), (100, 0));
     assert_eq!(reason, None, "an error that was overcome is no loss");
-    assert_eq!(state.tools("f"), numbers(0..100));
+    assert_eq!(tools_of(&state, "f"), numbers(0..100));
     assert_eq!(budget.used(), 0);
 }
 
@@ -51,7 +50,7 @@ fn short_and_interrupted_writes_lose_nothing() {
         record(&file, &n.to_string());
     }
     file.flush(&file.worker).wait(LONG).unwrap();
-    assert_eq!(state.tools("f"), numbers(0..50));
+    assert_eq!(tools_of(&state, "f"), numbers(0..50));
 }
 
 #[test]
@@ -66,7 +65,7 @@ fn a_write_that_takes_nothing_is_an_error_and_does_not_spin() {
     let start = Instant::now();
     file.flush(&file.worker).wait(LONG).unwrap();
     assert!(start.elapsed() >= Duration::from_millis(5 + 10));
-    assert_eq!(state.tools("f"), ["0"]);
+    assert_eq!(tools_of(&state, "f"), ["0"]);
 }
 
 #[test]
@@ -109,7 +108,7 @@ fn all_is_stored_or_counted(seed: u64) -> u64 {
             _ => Ok(bytes.len()),
         }
     });
-    state.drop_tail_fails.store(seed % 2 == 1, Ordering::SeqCst);
+    state.cut_fails.store(seed % 2 == 1, Ordering::SeqCst);
     // So small that some must be lost while the disk fails.
     let budget = Budget::new(10 * line_len("100"));
     let writer = writer(disk, &budget);
@@ -123,7 +122,7 @@ fn all_is_stored_or_counted(seed: u64) -> u64 {
     let (counts, reason) = file.close(LONG);
     drop((writer, file));
     ended.wait();
-    let stored = state.tools("f");
+    let stored = tools_of(&state, "f");
     assert_eq!(counts.recorded, EVENTS as u64, "seed {seed}");
     assert_eq!(
         stored.len() as u64 + counts.lost,
@@ -154,12 +153,10 @@ fn small_disk(
 
 #[test]
 fn a_disk_that_is_full_in_the_middle_of_a_line_and_freed_later_holds_whole_lines_only() {
-    for drop_tail_fails in [false, true] {
+    for cut_fails in [false, true] {
         let free = Arc::new(AtomicUsize::new(5 * line_len("0") / 2));
         let (disk, state, _) = fake_disk(small_disk(&free));
-        state
-            .drop_tail_fails
-            .store(drop_tail_fails, Ordering::SeqCst);
+        state.cut_fails.store(cut_fails, Ordering::SeqCst);
         let writer = writer(disk, &Budget::new(ROOMY));
         let file = metrics_file(&writer, "f");
         for n in 0..6 {
@@ -169,9 +166,9 @@ fn a_disk_that_is_full_in_the_middle_of_a_line_and_freed_later_holds_whole_lines
         assert!(matches!(early, Err(SinkError::Timeout(_))));
         free.store(usize::MAX, Ordering::SeqCst);
         file.flush(&file.worker).wait(LONG).unwrap();
-        assert_eq!(state.tools("f"), numbers(0..6));
-        let torn = state.torn.lock().unwrap().len();
-        assert_eq!(torn > 0, drop_tail_fails, "{torn} bytes moved aside");
+        assert_eq!(tools_of(&state, "f"), numbers(0..6));
+        let torn = state.content("f.torn").len();
+        assert_eq!(torn > 0, cut_fails, "{torn} bytes moved aside");
     }
 }
 
@@ -188,7 +185,7 @@ fn a_disk_that_stays_full_keeps_what_fits_and_counts_the_rest() {
     let (counts, reason) = file.close(Duration::from_millis(500));
     drop((file, writer));
     ended.wait();
-    assert_eq!(state.tools("f"), ["0", "1"]);
+    assert_eq!(tools_of(&state, "f"), ["0", "1"]);
     assert_eq!((counts.recorded, counts.lost), (6, 4));
     assert_eq!(reason.as_deref(), Some("disk full"));
     assert_eq!(budget.used(), 0);
@@ -224,7 +221,7 @@ fn beyond_the_bound_events_are_counted_and_the_memory_comes_back() {
     record(&other, "3"); // It goes on.
     let (counts, _) = other.close(LONG);
     assert_eq!((counts.recorded, counts.lost), (9, 6));
-    assert_eq!(state.tools("g"), ["2", "2", "3"]);
+    assert_eq!(tools_of(&state, "g"), ["2", "2", "3"]);
 }
 
 #[test]
@@ -262,19 +259,31 @@ fn an_event_larger_than_the_bound_is_counted_and_the_next_one_is_kept() {
     record(&file, "1");
     let (counts, _) = file.close(LONG);
     assert_eq!((counts.recorded, counts.lost), (2, 1));
-    assert_eq!(state.tools("f"), ["1"]);
+    assert_eq!(tools_of(&state, "f"), ["1"]);
 }
 
 #[test]
-fn a_file_deleted_while_it_is_written_gets_its_batch_again() {
+fn what_went_to_a_file_deleted_in_that_moment_is_counted() {
     let (disk, state, _) = fake_disk(|_, _, bytes| Ok(bytes.len()));
     let writer = writer(disk, &Budget::new(ROOMY));
     let file = metrics_file(&writer, "f");
-    state.deleted.store(true, Ordering::SeqCst);
+    let files = Arc::clone(&state);
+    let mut is_first = true;
+    state.set_fault(move |op| {
+        if matches!(op, Op::Write(_)) && std::mem::take(&mut is_first) {
+            files.replace("f", None);
+        }
+        Fate::Done
+    });
     record(&file, "0");
+    let answer = file.flush(&file.worker).wait(LONG);
+    let reason = "metrics.jsonl was deleted or replaced".to_owned();
+    assert_eq!(answer, Err(SinkError::Lost { lost: 1, reason }));
+    record(&file, "1");
     let (counts, _) = file.close(LONG);
-    assert_eq!((counts.recorded, counts.lost), (1, 0));
-    assert_eq!(state.tools("f"), ["0"]);
+    assert_eq!((counts.recorded, counts.lost), (2, 1));
+    assert_eq!(tools_of(&state, "f"), ["1"]);
+    state.set_fault(|_| Fate::Done); // It owned its disk.
 }
 
 #[test]
@@ -306,7 +315,7 @@ fn a_failed_worker_is_tried_again_though_another_one_is_always_busy() {
     let answer = failed.flush(&failed.worker).wait(LONG / 4);
     is_over.store(true, Ordering::SeqCst);
     answer.unwrap();
-    assert_eq!(state.tools("failed"), ["0"]);
+    assert_eq!(tools_of(&state, "failed"), ["0"]);
     *busy.lock().unwrap() = None; // Else the disk would keep its own writer.
     assert_eq!(busy_file.close(LONG).0.lost, 0);
 }

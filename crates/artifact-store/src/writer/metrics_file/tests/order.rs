@@ -4,12 +4,14 @@ use std::{sync::Arc, thread, time::Duration};
 
 use metrics_core::EventSink as _;
 
-use super::{
-    LONG, ROOMY,
-    fake_disk::{fake_disk, gate},
-    metrics_file, numbers, record, tools, writer,
+use super::{LONG, ROOMY, metrics_file, numbers, record, tools, tools_of, writer};
+use crate::{
+    disk::{
+        SystemDisk,
+        fake::{fake_disk, gate},
+    },
+    writer::{Budget, OPEN_FILES},
 };
-use crate::writer::{Budget, OPEN_FILES, SystemDisk};
 
 #[test]
 fn each_worker_has_all_of_its_events_in_each_threads_order() {
@@ -82,7 +84,7 @@ async fn flush_can_be_awaited() {
     for n in 0..100 {
         record(&file, &n.to_string());
         file.flush(&file.worker).await.unwrap();
-        assert_eq!(state.tools("f").len(), n + 1);
+        assert_eq!(tools_of(&state, "f").len(), n + 1);
     }
 }
 
@@ -110,7 +112,7 @@ fn one_write_takes_all_that_waits() {
     keeper.let_one_through();
     flush.wait(LONG).unwrap();
     assert_eq!(reported.try_iter().last(), Some(vec![1, 999]));
-    assert_eq!(state.tools("f"), numbers(0..1000));
+    assert_eq!(tools_of(&state, "f"), numbers(0..1000));
 }
 
 #[test]
@@ -129,13 +131,13 @@ fn a_flush_waits_for_what_came_while_the_disk_was_writing() {
     let late = file.flush(&file.worker);
     keeper.let_one_through();
     keeper.wait_until_reached();
-    assert_eq!(state.tools("f"), ["0"]);
+    assert_eq!(tools_of(&state, "f"), ["0"]);
     let late = late.wait(Duration::from_millis(1));
     assert!(late.is_err(), "the second event is not there yet");
     keeper.let_one_through();
     early.wait(LONG).unwrap();
     file.flush(&file.worker).wait(LONG).unwrap();
-    assert_eq!(state.tools("f"), ["0", "1"]);
+    assert_eq!(tools_of(&state, "f"), ["0", "1"]);
 }
 
 #[test]
@@ -161,7 +163,7 @@ fn a_thousand_workers_need_few_open_files() {
         "{most_open}"
     );
     for it in 0..1000 {
-        assert_eq!(state.tools(it.to_string()), numbers(0..3));
+        assert_eq!(tools_of(&state, it.to_string()), numbers(0..3));
     }
     drop((writer, files));
     ended.wait();
@@ -201,5 +203,5 @@ fn the_thread_ends_when_all_users_are_gone() {
     sink.record(&"w".into(), &super::event("1"));
     drop(sink); // What was recorded is still written.
     ended.wait();
-    assert_eq!(state.tools("f"), ["0", "1"]);
+    assert_eq!(tools_of(&state, "f"), ["0", "1"]);
 }

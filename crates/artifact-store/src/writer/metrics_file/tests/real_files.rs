@@ -9,11 +9,14 @@ use std::{
     time::Duration,
 };
 
-use metrics_core::EventSink as _;
+use metrics_core::{EventSink as _, SinkError};
 use tempfile::TempDir;
 
 use super::{LONG, ROOMY, metrics_file, record, tools, writer};
-use crate::writer::{Budget, MetricsFile, SystemDisk};
+use crate::{
+    disk::SystemDisk,
+    writer::{Budget, MetricsFile},
+};
 
 struct Setup {
     _temp: TempDir,
@@ -53,8 +56,15 @@ impl Setup {
     /// That what was recorded cannot be written now, and waits.
     fn assert_waits(&self) {
         let flush = self.file.flush(&self.file.worker);
-        assert!(flush.wait(Duration::from_millis(50)).is_err());
-        assert_eq!(self.file.counts().lost, 0);
+        let answer = flush.wait(Duration::from_millis(50));
+        assert!(matches!(answer, Err(SinkError::Timeout(_))), "{answer:?}");
+    }
+
+    /// That all is written but `lost` events, which went to a file that is not there any more.
+    fn flush_but(&self, lost: u64) {
+        let answer = self.file.flush(&self.file.worker).wait(LONG);
+        let reason = "metrics.jsonl was deleted or replaced".to_owned();
+        assert_eq!(answer, Err(SinkError::Lost { lost, reason }));
     }
 }
 
@@ -65,7 +75,7 @@ fn a_deleted_file_is_made_again() {
     it.flush();
     fs::remove_file(&it.path).unwrap();
     it.record("1");
-    it.flush();
+    it.flush_but(1);
     assert_eq!(it.tools(), ["1"]);
     let mode = fs::metadata(&it.path).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
@@ -80,9 +90,11 @@ fn a_directory_moved_away_and_back_gets_what_came_meanwhile() {
     fs::rename(&it.dir, &away).unwrap();
     it.record("1");
     it.assert_waits();
+    assert_eq!(it.file.counts().lost, 1, "the first one is not there now");
     fs::rename(&away, &it.dir).unwrap();
     it.flush();
     assert_eq!(it.tools(), ["0", "1"]);
+    assert_eq!(it.file.counts().lost, 0);
 }
 
 #[test]
@@ -93,7 +105,7 @@ fn a_deleted_directory_takes_no_writes_without_a_word() {
     fs::remove_dir_all(&it.dir).unwrap();
     it.record("1");
     let (counts, reason) = it.file.close(Duration::from_millis(500));
-    assert_eq!((counts.recorded, counts.lost), (2, 1));
+    assert_eq!((counts.recorded, counts.lost), (2, 2));
     assert_eq!(reason.as_deref(), Some("the worker's directory is gone"));
 }
 
@@ -106,7 +118,7 @@ fn a_replaced_directory_gets_the_events_from_then_on() {
     fs::rename(&it.dir, &away).unwrap();
     fs::create_dir(&it.dir).unwrap();
     it.record("1");
-    it.flush();
+    it.flush_but(1);
     assert_eq!(it.tools(), ["1"]);
     assert_eq!(tools(&fs::read(away.join("metrics.jsonl")).unwrap()), ["0"]);
 }
@@ -120,9 +132,14 @@ fn a_file_renamed_and_replaced_gets_the_events_from_then_on() {
     fs::rename(&it.path, &away).unwrap();
     fs::write(&it.path, "{\"tool\":\"other\"}\n").unwrap();
     it.record("1");
-    it.flush();
+    it.flush_but(1);
     assert_eq!(it.tools(), ["other", "1"]);
-    assert_eq!(tools(&fs::read(away).unwrap()), ["0"]);
+    assert_eq!(tools(&fs::read(&away).unwrap()), ["0"]);
+    // Back in its place, it holds the first one again, and the second one went with the other file.
+    fs::rename(&away, &it.path).unwrap();
+    it.record("2");
+    it.flush_but(1);
+    assert_eq!(it.tools(), ["0", "2"]);
 }
 
 #[test]

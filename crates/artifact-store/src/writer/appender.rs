@@ -1,0 +1,315 @@
+//! Appending whole lines to one worker's `metrics.jsonl`, whatever happens to that file meanwhile.
+//!
+//! A deleted or moved file takes writes without a word. So the lines are booked to the file they went to, and what is in
+//! the file that stands at the path now is stored; what went to another one is not, until that one is back.
+
+use std::{
+    io,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    disk::{FileStat, Open, Output, write_all},
+    whole_file::Files,
+};
+
+/// Files that lines went to and that may come back. More than a few means that somebody replaces them on purpose.
+const REMEMBERED: usize = 8;
+
+/// One worker's file.
+#[derive(Debug)]
+pub(super) struct Appender {
+    path: PathBuf,
+    /// The file of the last target, if it is held open.
+    output: Option<Box<dyn Output>>,
+    /// The files that lines went to.
+    targets: Vec<Target>,
+    /// The last target stood at the path when it was last looked at.
+    in_place: bool,
+    /// Lines that went to any file.
+    written: u64,
+    /// Lines of the last target that the disk may not have.
+    unsynced: u64,
+    looked_at: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Target {
+    /// The file, and its length after our last line.
+    stat: FileStat,
+    lines: u64,
+}
+
+/// How an append went.
+#[derive(Debug)]
+pub(super) struct Outcome {
+    /// So much of the batch is written; whole lines.
+    pub(super) bytes: usize,
+    /// And so many lines.
+    pub(super) lines: u64,
+    /// Of all lines ever written, those that are not in the file that stands at the path.
+    pub(super) elsewhere: u64,
+    /// Why it stopped.
+    pub(super) error: Option<io::Error>,
+    /// The file was opened for this and is still open.
+    pub(super) opened: bool,
+}
+
+impl Appender {
+    pub(super) fn new(path: PathBuf) -> Self {
+        Self {
+            path,
+            output: None,
+            targets: Vec::new(),
+            in_place: false,
+            written: 0,
+            unsynced: 0,
+            looked_at: None,
+        }
+    }
+
+    /// Appends as much of `batch` as can be written: `lines` lines, or fewer. Looks whether the file is still in its
+    /// place if that was not done for `look_every`, and with `confirm` also after the write.
+    pub(super) fn append(
+        &mut self,
+        files: &Files,
+        batch: &[u8],
+        lines: u64,
+        look_every: Duration,
+        confirm: bool,
+    ) -> Outcome {
+        let mut res = Outcome {
+            bytes: 0,
+            lines: 0,
+            elsewhere: 0,
+            error: None,
+            opened: false,
+        };
+        res.error = self
+            .try_append(files, batch, lines, look_every, confirm, &mut res)
+            .err();
+        if res.error.is_some() {
+            // Whatever is wrong with it, opening it again is how it is put right.
+            self.output = None;
+        }
+        res.opened &= self.output.is_some();
+        res.elsewhere = self.elsewhere();
+        res
+    }
+
+    /// Lets go of the file until it is needed again.
+    pub(super) fn close(&mut self) {
+        self.output = None;
+    }
+
+    fn try_append(
+        &mut self,
+        files: &Files,
+        batch: &[u8],
+        lines: u64,
+        look_every: Duration,
+        confirm: bool,
+        res: &mut Outcome,
+    ) -> io::Result<()> {
+        self.look(files, look_every);
+        let to_write = !batch.is_empty() || self.unsynced > 0;
+        if !self.in_place || (to_write && self.output.is_none()) {
+            self.open(files)?;
+            res.opened = true;
+        }
+        if to_write {
+            self.write(files, batch, lines, res)?;
+        }
+        if confirm && to_write {
+            self.look(files, Duration::ZERO);
+            if !self.in_place {
+                return Err(io::ErrorKind::NotFound.into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the last target still stands at the path, with nothing in it that is not known.
+    fn look(&mut self, files: &Files, look_every: Duration) {
+        if !self.in_place {
+            return;
+        }
+        if !look_every.is_zero() {
+            let now = Instant::now();
+            if self.looked_at.is_some_and(|it| now - it < look_every) {
+                return;
+            }
+            self.looked_at = Some(now);
+        }
+        let there = files.disk.stat(&self.path).ok();
+        self.in_place = there.is_some() && there == self.targets.last().map(|it| it.stat);
+        if !self.in_place {
+            self.output = None;
+        }
+    }
+
+    /// Opens the file at the path, whichever it is now; its last line is whole when this returns.
+    fn open(&mut self, files: &Files) -> io::Result<()> {
+        self.in_place = false;
+        self.output = None;
+        let mut output = files.disk.open(&self.path, Open::Append)?;
+        let stat = self.repair_tail(files, &mut *output)?;
+        // A shorter file is another one, or has lost what was in it. Inodes are used again soon.
+        let known = |it: &Target| it.stat.id == stat.id && it.stat.len <= stat.len;
+        match self.targets.iter().position(known) {
+            Some(at) => {
+                let target = self.targets.remove(at);
+                if at < self.targets.len() {
+                    self.unsynced = 0; // They went to another file.
+                }
+                self.targets.push(Target { stat, ..target });
+            }
+            None => {
+                files.sync_name(&self.path)?;
+                self.unsynced = 0;
+                self.targets.push(Target { stat, lines: 0 });
+                if self.targets.len() > REMEMBERED {
+                    self.targets.remove(0);
+                }
+            }
+        }
+        self.output = Some(output);
+        self.in_place = true;
+        Ok(())
+    }
+
+    fn write(
+        &mut self,
+        files: &Files,
+        batch: &[u8],
+        lines: u64,
+        res: &mut Outcome,
+    ) -> io::Result<()> {
+        let (Some(output), Some(target)) = (self.output.as_mut(), self.targets.last_mut()) else {
+            return Err(io::ErrorKind::NotFound.into());
+        };
+        let mut taken = 0;
+        let mut answer = Ok(());
+        while taken < batch.len() && answer.is_ok() {
+            match output.write(&batch[taken..]) {
+                Ok(0) => answer = Err(io::ErrorKind::WriteZero.into()),
+                Ok(n) => taken += n,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => answer = Err(error),
+            }
+        }
+        let before = target.stat.len;
+        let end = before + taken as u64;
+        let (mut whole, mut lines) = (taken, lines);
+        if taken < batch.len() {
+            whole = memchr::memrchr(b'\n', &batch[..taken]).map_or(0, |it| it + 1);
+            lines = count_lines(&batch[..whole]);
+            // The half line must not stay. Where this fails, opening the file again moves it aside.
+            cut(&mut **output, end, before + whole as u64);
+        }
+        if let Err(error) = files.sync(&mut **output) {
+            // What the system could not bring to the disk it may forget, so it must be written again.
+            if cut(&mut **output, before + whole as u64, before) {
+                (whole, lines) = (0, 0);
+            } else {
+                self.unsynced += lines;
+            }
+            answer = Err(error);
+        } else {
+            target.lines += std::mem::take(&mut self.unsynced);
+            target.lines += lines;
+        }
+        target.stat.len = before + whole as u64;
+        self.written += lines;
+        (res.bytes, res.lines) = (whole, lines);
+        answer
+    }
+
+    /// Moves what stands after the last line end to `metrics.torn` beside the file.
+    fn repair_tail(&self, files: &Files, output: &mut dyn Output) -> io::Result<FileStat> {
+        let stat = output.stat()?;
+        let end = end_of_last_line(output, stat.len)?;
+        if end == stat.len {
+            return Ok(stat);
+        }
+        let aside = self.path.with_extension("torn");
+        let mut torn = files.disk.open(&aside, Open::Append)?;
+        let before = torn.stat()?.len;
+        let moved = copy(output, end, &mut *torn)
+            .and_then(|()| write_all(&mut *torn, b"\n"))
+            .and_then(|()| files.sync(&mut *torn))
+            .and_then(|()| output.set_len(end));
+        if moved.is_err() {
+            // It will be tried again; the tail shall not stand there twice.
+            let _ = torn.set_len(before);
+        }
+        moved?;
+        Ok(FileStat { len: end, ..stat })
+    }
+
+    fn elsewhere(&self) -> u64 {
+        match self.targets.last() {
+            Some(it) if self.in_place => self.written - it.lines,
+            _ => self.written,
+        }
+    }
+}
+
+/// Cuts a file that has `from` bytes, and not one more from somebody else, down to `to`.
+fn cut(output: &mut dyn Output, from: u64, to: u64) -> bool {
+    from == to || (output.stat().is_ok_and(|it| it.len == from) && output.set_len(to).is_ok())
+}
+
+/// The offset after the last `\n` of a file of `len` bytes.
+fn end_of_last_line(output: &dyn Output, len: u64) -> io::Result<u64> {
+    let mut chunk = [0; 4096];
+    let mut end = len;
+    while end > 0 {
+        // The first look is at the last byte alone: nearly always it is a line end.
+        let size = if end == len { 1 } else { end.min(4096) };
+        let start = end - size;
+        let chunk = &mut chunk[..usize::try_from(size).unwrap_or(4096)];
+        read_exact_at(output, chunk, start)?;
+        if let Some(at) = memchr::memrchr(b'\n', chunk) {
+            return Ok(start + at as u64 + 1);
+        }
+        end = start;
+    }
+    Ok(0)
+}
+
+fn read_exact_at(output: &dyn Output, mut bytes: &mut [u8], mut at: u64) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match output.read_at(bytes, at) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(n) => {
+                bytes = &mut bytes[n..];
+                at += n as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Appends all of `from` after the offset `at` to `to`.
+fn copy(from: &dyn Output, mut at: u64, to: &mut dyn Output) -> io::Result<()> {
+    let mut chunk = [0; 4096];
+    loop {
+        match from.read_at(&mut chunk, at) {
+            Ok(0) => return Ok(()),
+            Ok(n) => {
+                write_all(to, &chunk[..n])?;
+                at += n as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn count_lines(lines: &[u8]) -> u64 {
+    memchr::memchr_iter(b'\n', lines).count() as u64
+}
