@@ -16,6 +16,16 @@ fn a_killed_process_leaves_what_it_flushed() {
     kill_again_and_again("buffered");
 }
 
+#[test]
+fn a_killed_process_that_writes_through_leaves_all_that_it_recorded() {
+    kill_again_and_again("write-through");
+}
+
+#[test]
+fn a_killed_process_that_waits_for_the_disk_leaves_all_that_it_recorded() {
+    kill_again_and_again("fsync");
+}
+
 fn kill_again_and_again(mode: &str) {
     let mut n_events = 0;
     for round in 0..ROUNDS {

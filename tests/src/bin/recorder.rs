@@ -10,20 +10,24 @@ use std::{
     time::Duration,
 };
 
-use artifact_store::ArtifactStore;
-use clap::{Parser, ValueEnum};
+use artifact_store::{ArtifactStore, RecordMode, StoreOptions};
+use clap::Parser;
 use metrics_collector::MetricsCollector;
 use metrics_core::{Clock, ToolCall};
 use serde_json::json;
 use tokio::sync::Barrier;
 use worker_runner::{RunOptions, WorkerReport, WorkerRunner, agent_fn};
 
+/// How long one flush may take.
+const PATIENCE: Duration = Duration::from_millis(200);
+
 #[derive(Debug, Parser)]
 struct Options {
     /// The data directory.
     data_dir: PathBuf,
-    #[arg(long, default_value = "buffered")]
-    mode: Mode,
+    /// When an event counts as recorded: buffered, write-through or fsync.
+    #[arg(long, default_value_t)]
+    mode: RecordMode,
     /// Workers that record at once.
     #[arg(long, default_value_t = 1)]
     workers: u64,
@@ -53,13 +57,6 @@ struct Options {
     flush_timeout: u64,
 }
 
-/// When an event counts as recorded.
-#[derive(Debug, Clone, Copy, PartialEq, ValueEnum)]
-enum Mode {
-    /// After a flush.
-    Buffered,
-}
-
 #[tokio::main]
 async fn main() -> ExitCode {
     match run(Options::parse()).await {
@@ -72,7 +69,13 @@ async fn main() -> ExitCode {
 }
 
 async fn run(options: Options) -> Result<(), Box<dyn std::error::Error>> {
-    let store = ArtifactStore::open(&options.data_dir)?;
+    let store = ArtifactStore::open_with(
+        &options.data_dir,
+        StoreOptions {
+            recording: options.mode,
+            ..StoreOptions::default()
+        },
+    )?;
     let log = options.log.as_ref().map(log_format::to_file);
     let log = log.map(|it| it.worker_id(metrics_collector::current_worker_id).install());
     let log = log.transpose()?;
@@ -198,15 +201,21 @@ impl Shared {
         let clock = Clock::system();
         let tool = format!("t{thread}");
         let each = self.options.events.unwrap_or(u64::MAX);
+        let mut flushes = true;
         for n in (stage * each)..(stage + 1).saturating_mul(each) {
             let mut event = ToolCall::new(tool.as_str(), clock.finish(&clock.start()));
             event.tool_call_id = Some(n.to_string().into());
             collector.record(event);
-            let is_acknowledged = match self.options.mode {
-                Mode::Buffered => {
-                    (n + 1) % self.options.flush_every == 0
-                        && collector.flush_wait(Duration::from_mins(1)).is_ok()
+            let is_acknowledged = if self.options.mode == RecordMode::Buffered {
+                if flushes && (n + 1) % self.options.flush_every == 0 {
+                    // A disk that takes nothing is not waited for again and again.
+                    flushes = collector.flush_wait(PATIENCE).is_ok();
+                    flushes
+                } else {
+                    false
                 }
+            } else {
+                true
             };
             if is_acknowledged && let Some(file) = acknowledged {
                 file.write_all_at(&(n + 1).to_le_bytes(), thread * 8)?;
