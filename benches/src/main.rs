@@ -3,13 +3,21 @@
 
 mod allocations;
 mod codec;
+mod file;
 mod record;
 mod rounds;
 
 fn main() {
     let names: Vec<String> = std::env::args().skip(1).collect();
     let wanted = |name: &str| names.is_empty() || names.iter().any(|it| it == name);
-    let all: [(&str, fn()); 2] = [("codec", codec::run), ("record", record::run)];
+    let all: [(&str, fn()); 6] = [
+        ("codec", codec::run),
+        ("record", record::run),
+        ("file", file::run),
+        ("write-through", file::write_through),
+        ("delay", file::delay),
+        ("sustained", file::sustained),
+    ];
     for (name, run) in all {
         if wanted(name) {
             run();

@@ -3,12 +3,11 @@
 //! A deleted or moved file takes writes without a word. So the lines are booked to the file they went to, and what is in
 //! the file that stands at the path now is stored; what went to another one is not, until that one is back.
 
-use std::{
-    io,
-    path::PathBuf,
-    time::{Duration, Instant},
-};
+use std::{io, path::PathBuf, time::Duration};
 
+use rustix::time::{ClockId, clock_gettime};
+
+use super::pending::Chunk;
 use crate::{
     disk::{FileStat, Open, Output, write_all},
     whole_file::Files,
@@ -31,7 +30,7 @@ pub(super) struct Appender {
     written: u64,
     /// Lines of the last target that the disk may not have.
     unsynced: u64,
-    looked_at: Option<Instant>,
+    looked_at: Option<Duration>,
 }
 
 #[derive(Debug)]
@@ -44,7 +43,7 @@ struct Target {
 /// How an append went.
 #[derive(Debug)]
 pub(super) struct Outcome {
-    /// So much of the batch is written; whole lines.
+    /// So much of the chunk is written; whole lines.
     pub(super) bytes: usize,
     /// And so many lines.
     pub(super) lines: u64,
@@ -69,13 +68,12 @@ impl Appender {
         }
     }
 
-    /// Appends as much of `batch` as can be written: `lines` lines, or fewer. Looks whether the file is still in its
+    /// Appends as much of `chunk` as can be written. Looks whether the file is still in its
     /// place if that was not done for `look_every`, and with `confirm` also after the write.
     pub(super) fn append(
         &mut self,
         files: &Files,
-        batch: &[u8],
-        lines: u64,
+        chunk: &Chunk,
         look_every: Duration,
         confirm: bool,
     ) -> Outcome {
@@ -87,7 +85,7 @@ impl Appender {
             opened: false,
         };
         res.error = self
-            .try_append(files, batch, lines, look_every, confirm, &mut res)
+            .try_append(files, chunk, look_every, confirm, &mut res)
             .err();
         if res.error.is_some() {
             // Whatever is wrong with it, opening it again is how it is put right.
@@ -106,20 +104,19 @@ impl Appender {
     fn try_append(
         &mut self,
         files: &Files,
-        batch: &[u8],
-        lines: u64,
+        chunk: &Chunk,
         look_every: Duration,
         confirm: bool,
         res: &mut Outcome,
     ) -> io::Result<()> {
         self.look(files, look_every);
-        let to_write = !batch.is_empty() || self.unsynced > 0;
+        let to_write = !chunk.bytes.is_empty() || self.unsynced > 0;
         if !self.in_place || (to_write && self.output.is_none()) {
             self.open(files)?;
             res.opened = true;
         }
         if to_write {
-            self.write(files, batch, lines, res)?;
+            self.write(files, chunk, res)?;
         }
         if confirm && to_write {
             self.look(files, Duration::ZERO);
@@ -136,8 +133,11 @@ impl Appender {
             return;
         }
         if !look_every.is_zero() {
-            let now = Instant::now();
-            if self.looked_at.is_some_and(|it| now - it < look_every) {
+            let now = coarse_now();
+            if self
+                .looked_at
+                .is_some_and(|it| now.saturating_sub(it) < look_every)
+            {
                 return;
             }
             self.looked_at = Some(now);
@@ -181,20 +181,15 @@ impl Appender {
         Ok(())
     }
 
-    fn write(
-        &mut self,
-        files: &Files,
-        batch: &[u8],
-        lines: u64,
-        res: &mut Outcome,
-    ) -> io::Result<()> {
+    fn write(&mut self, files: &Files, chunk: &Chunk, res: &mut Outcome) -> io::Result<()> {
+        let bytes = &chunk.bytes[..];
         let (Some(output), Some(target)) = (self.output.as_mut(), self.targets.last_mut()) else {
             return Err(io::ErrorKind::NotFound.into());
         };
         let mut taken = 0;
         let mut answer = Ok(());
-        while taken < batch.len() && answer.is_ok() {
-            match output.write(&batch[taken..]) {
+        while taken < bytes.len() && answer.is_ok() {
+            match output.write(&bytes[taken..]) {
                 Ok(0) => answer = Err(io::ErrorKind::WriteZero.into()),
                 Ok(n) => taken += n,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -203,10 +198,10 @@ impl Appender {
         }
         let before = target.stat.len;
         let end = before + taken as u64;
-        let (mut whole, mut lines) = (taken, lines);
-        if taken < batch.len() {
-            whole = memchr::memrchr(b'\n', &batch[..taken]).map_or(0, |it| it + 1);
-            lines = count_lines(&batch[..whole]);
+        let (mut whole, mut lines) = (taken, chunk.lines);
+        if taken < bytes.len() {
+            whole = memchr::memrchr(b'\n', &bytes[..taken]).map_or(0, |it| it + 1);
+            lines = count_lines(&bytes[..whole]);
             // The half line must not stay. Where this fails, opening the file again moves it aside.
             cut(&mut **output, end, before + whole as u64);
         }
@@ -310,6 +305,19 @@ fn copy(from: &dyn Output, mut at: u64, to: &mut dyn Output) -> io::Result<()> {
             Err(error) => return Err(error),
         }
     }
+}
+
+/// The time as of the last tick, a few milliseconds ago at most, for a quarter of the price.
+fn coarse_now() -> Duration {
+    #[cfg(target_os = "linux")]
+    let clock = ClockId::MonotonicCoarse;
+    #[cfg(not(target_os = "linux"))]
+    let clock = ClockId::Monotonic;
+    let now = clock_gettime(clock);
+    Duration::new(
+        u64::try_from(now.tv_sec).unwrap_or_default(),
+        u32::try_from(now.tv_nsec).unwrap_or_default(),
+    )
 }
 
 fn count_lines(lines: &[u8]) -> u64 {

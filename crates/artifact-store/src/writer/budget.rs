@@ -74,13 +74,14 @@ impl Share {
         budget.take(bytes)
     }
 
-    /// Gives `bytes` back that wait no more, and with `idle` also what was taken ahead.
-    pub(super) fn give_back(&mut self, budget: &Budget, bytes: usize, idle: bool) {
-        let ahead = if idle {
-            std::mem::take(&mut self.ahead)
-        } else {
-            0
-        };
-        budget.give_back(bytes + ahead);
+    /// Gives back `bytes` that wait no more.
+    #[expect(clippy::unused_self, reason = "it is this share's")]
+    pub(super) fn give_back(&self, budget: &Budget, bytes: usize) {
+        budget.give_back(bytes);
+    }
+
+    /// Gives back what was taken ahead.
+    pub(super) fn give_back_ahead(&mut self, budget: &Budget) {
+        budget.give_back(std::mem::take(&mut self.ahead));
     }
 }

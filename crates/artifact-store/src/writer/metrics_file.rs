@@ -13,8 +13,8 @@ use metrics_core::{Event, EventSink, Flush, SinkError, WorkerId};
 
 use super::{
     RecordMode, Writer,
-    appender::Appender,
-    pending::{EventCounts, Pending, Progress, Recorded},
+    appender::{Appender, Outcome},
+    pending::{Chunk, EventCounts, Pending, Progress, Recorded},
 };
 
 /// How often a caller that writes by itself looks whether the file is still in its place. In between, at the price of a
@@ -77,35 +77,60 @@ impl MetricsFile {
         }
     }
 
-    /// Writes what waits, and answers the barriers over it. Called by the thread only.
+    /// Writes a chunk of what waits, and answers the barriers over it. Called by the thread only.
     pub(super) fn write_pending(&self) -> Progress {
         let mut appender = self.appender();
-        self.write(&mut appender, self.pending(), true)
+        let mut pending = self.pending();
+        let chunk = pending.take();
+        let confirm = pending.take_flushes();
+        drop(pending);
+        let shared = &self.writer.shared;
+        let outcome = appender.append(&shared.files, &chunk, Duration::ZERO, confirm);
+        self.put_back(chunk, &outcome, true)
     }
 
-    /// One turn of the one who holds the `appender`: takes, writes, puts back.
-    fn write(
-        &self,
-        appender: &mut Appender,
-        mut pending: MutexGuard<'_, Pending>,
-        by_thread: bool,
-    ) -> Progress {
+    /// Takes an event and waits until it is written or put back. Whoever has the file writes for all that wait for it.
+    fn record_and_wait(&self, mut pending: MutexGuard<'_, Pending>, encode: impl Fn(&mut Vec<u8>)) {
         let shared = &self.writer.shared;
-        let batch = pending.take();
-        let confirm = by_thread && pending.take_flushes();
-        drop(pending);
-        let look_every = if by_thread {
-            Duration::ZERO
-        } else {
-            LOOK_EVERY
+        let write = |appender: &mut Appender, chunk: Chunk| {
+            let outcome = appender.append(&shared.files, &chunk, LOOK_EVERY, false);
+            self.put_back(chunk, &outcome, false)
         };
-        let outcome = appender.append(
-            &shared.files,
-            &batch.bytes,
-            batch.lines,
-            look_every,
-            confirm,
-        );
+        let mut progress = Progress::Idle;
+        let mut appender = self.try_appender();
+        if let Some(appender) = &mut appender
+            && let Some(chunk) = pending.record_in_hand(&encode)
+        {
+            drop(pending);
+            progress = write(appender, chunk);
+        } else {
+            let recorded = pending.record(&shared.budget, || shared.take_buffer(), encode);
+            drop(pending);
+            let Recorded::Waits(n) = recorded else {
+                return;
+            };
+            let mut appender = appender.unwrap_or_else(|| self.appender());
+            while !matches!(progress, Progress::Failed { .. }) {
+                let mut pending = self.pending();
+                if pending.has_taken(n) {
+                    break;
+                }
+                let chunk = pending.take();
+                drop(pending);
+                progress = write(&mut appender, chunk);
+            }
+        }
+        if let Progress::Failed { failures } = progress
+            && self.pending().enqueue()
+            && let Some(this) = self.this.upgrade()
+        {
+            shared.retry(this, failures);
+        }
+    }
+
+    /// Notes how writing went. Called by the one who holds the `appender`.
+    fn put_back(&self, chunk: Chunk, outcome: &Outcome, by_thread: bool) -> Progress {
+        let shared = &self.writer.shared;
         if outcome.opened
             && let Some(this) = self.this.upgrade()
         {
@@ -113,38 +138,13 @@ impl MetricsFile {
         }
         let mut pending = self.pending();
         let (progress, answers, emptied) =
-            pending.put_back(&shared.budget, batch.bytes, &outcome, by_thread);
-        let emptied = emptied.and_then(|it| pending.reuse(it));
+            pending.put_back(&shared.budget, chunk, outcome, by_thread);
         drop(pending);
         if let Some(emptied) = emptied {
             shared.give_back(emptied);
         }
         answers.give();
         progress
-    }
-
-    /// Waits until the `n`th event was written or put back; whoever is before us may have done that.
-    fn write_through(&self, pending: MutexGuard<'_, Pending>, n: u64) {
-        let (mut appender, pending) = match self.try_appender() {
-            Some(appender) => (appender, pending),
-            None => {
-                drop(pending);
-                let appender = self.appender();
-                let pending = self.pending();
-                if pending.has_taken(n) {
-                    return;
-                }
-                (appender, pending)
-            }
-        };
-        let progress = self.write(&mut appender, pending, false);
-        drop(appender);
-        if let Progress::Failed { failures } = progress
-            && self.pending().enqueue()
-            && let Some(this) = self.this.upgrade()
-        {
-            self.writer.shared.retry(this, failures);
-        }
     }
 
     fn pending(&self) -> MutexGuard<'_, Pending> {
@@ -176,13 +176,12 @@ impl EventSink for MetricsFile {
             event.encode(buffer);
             buffer.push(b'\n');
         };
-        let recorded = pending.record(&shared.budget, || shared.take_buffer(), encode);
-        let Recorded::Waits(n) = recorded else {
-            return;
-        };
         if shared.mode != RecordMode::Buffered {
-            self.write_through(pending, n);
-        } else if pending.enqueue()
+            return self.record_and_wait(pending, encode);
+        }
+        let recorded = pending.record(&shared.budget, || shared.take_buffer(), encode);
+        if matches!(recorded, Recorded::Waits(_))
+            && pending.enqueue()
             && let Some(this) = self.this.upgrade()
         {
             drop(pending);

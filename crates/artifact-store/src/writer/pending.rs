@@ -1,9 +1,9 @@
 //! What waits to be written to one worker's file, and who waits for it: the steps between threads, without the threads.
 //!
-//! Each method is one step under the lock of [`MetricsFile`](super::MetricsFile). An event is in exactly one place: in
-//! `buffer`, in hand of the one who writes, in `unwritten`, written, or dropped.
+//! Each method is one step under the lock of [`MetricsFile`](super::MetricsFile). An event is in exactly one place: it
+//! waits in a chunk, is in hand of the one who writes, is written, or dropped.
 
-use std::io;
+use std::{collections::VecDeque, io};
 
 use metrics_core::{Flush, FlushPromise, SinkError};
 
@@ -12,12 +12,14 @@ use super::{
     budget::{Budget, Share},
 };
 
+/// What is written at once: enough to make the system call cheap, and so little that it stays in the processor's cache.
+const CHUNK_BYTES: usize = 64 << 10;
+
 #[derive(Debug, Default)]
 pub(super) struct Pending {
-    /// Whole lines that nobody has taken yet.
-    buffer: Vec<u8>,
-    /// Whole lines that were taken and could not be written yet; they go before `buffer`.
-    unwritten: Vec<u8>,
+    /// Chunks that go before the newest, among them one that could not be written yet.
+    older: VecDeque<Chunk>,
+    newest: Chunk,
     share: Share,
     /// On the thread's queue, waiting for a retry, or in the thread's hand.
     queued: bool,
@@ -27,7 +29,7 @@ pub(super) struct Pending {
     flushes_in_hand: Vec<FlushPromise>,
     /// Events that came.
     recorded: u64,
-    /// Of those, all that came before somebody took the buffer for the last time.
+    /// Of those, all up to this number have been taken for writing.
     taken: u64,
     /// Of those, events that were written to some file.
     written: u64,
@@ -58,11 +60,15 @@ pub(super) enum Recorded {
     Dropped,
 }
 
-/// What one writes at once.
-#[derive(Debug)]
-pub(super) struct Batch {
+/// Whole lines.
+#[derive(Debug, Default)]
+pub(super) struct Chunk {
     pub(super) bytes: Vec<u8>,
     pub(super) lines: u64,
+    /// The number of the last event in it.
+    last: u64,
+    /// Its bytes are in the budget.
+    booked: bool,
 }
 
 /// How writing left things for the thread.
@@ -103,18 +109,40 @@ impl Pending {
         if self.closed {
             return self.refuse("recorded after a worker's end that lost events");
         }
-        if self.buffer.capacity() == 0 {
-            self.buffer = spare();
+        if self.newest.bytes.len() >= CHUNK_BYTES {
+            self.older.push_back(std::mem::take(&mut self.newest));
         }
-        let before = self.buffer.len();
-        encode(&mut self.buffer);
-        let bytes = self.buffer.len() - before;
+        let chunk = &mut self.newest;
+        if chunk.bytes.capacity() == 0 {
+            chunk.bytes = spare();
+        }
+        let before = chunk.bytes.len();
+        encode(&mut chunk.bytes);
+        let bytes = chunk.bytes.len() - before;
         if !self.share.take(budget, bytes, before) {
-            self.buffer.truncate(before);
+            chunk.bytes.truncate(before);
             return self.refuse("the disk is too slow");
         }
         self.recorded += 1;
+        chunk.booked = true;
+        chunk.lines += 1;
+        chunk.last = self.recorded;
         Recorded::Waits(self.recorded)
+    }
+
+    /// Takes an event for one who can write it at once: into his hand, as a chunk of its own. `None` if others wait.
+    pub(super) fn record_in_hand(&mut self, encode: impl FnOnce(&mut Vec<u8>)) -> Option<Chunk> {
+        if self.waits() || self.closed {
+            return None;
+        }
+        let mut chunk = std::mem::take(&mut self.newest);
+        encode(&mut chunk.bytes);
+        self.recorded += 1;
+        self.taken = self.recorded;
+        chunk.booked = false;
+        chunk.lines = 1;
+        chunk.last = self.recorded;
+        Some(chunk)
     }
 
     /// Counts an event that is not kept.
@@ -130,62 +158,56 @@ impl Pending {
         !std::mem::replace(&mut self.queued, true)
     }
 
-    /// Whether the `n`th event was taken by somebody who has put back what he could not write.
+    /// Whether the `n`th event was taken by somebody, who has put back what he could not write.
     pub(super) fn has_taken(&self, n: u64) -> bool {
         self.taken >= n
     }
 
-    /// Takes all that waits. Only one at a time may have something in hand.
-    pub(super) fn take(&mut self) -> Batch {
-        let mut bytes = std::mem::take(&mut self.buffer);
-        if !self.unwritten.is_empty() {
-            let newer = std::mem::replace(&mut bytes, std::mem::take(&mut self.unwritten));
-            bytes.extend_from_slice(&newer);
-        }
-        self.taken = self.recorded;
-        let lines = self.recorded - self.written - self.dropped;
-        Batch { bytes, lines }
+    /// Takes the oldest chunk. Only one at a time may have something in hand.
+    pub(super) fn take(&mut self) -> Chunk {
+        let oldest = self.older.pop_front();
+        let chunk = oldest.unwrap_or_else(|| std::mem::take(&mut self.newest));
+        self.taken = self.taken.max(chunk.last);
+        chunk
     }
 
-    /// For the thread: takes the barriers over what it has just taken. Whether there are any.
+    /// For the thread: takes the barriers, if it has just taken all that they are over. Whether there are any.
     pub(super) fn take_flushes(&mut self) -> bool {
+        if self.waits() {
+            return false;
+        }
         self.flushes_in_hand = std::mem::take(&mut self.flushes);
         !self.flushes_in_hand.is_empty()
     }
 
-    /// Notes how the writing of `batch` went, and keeps what is left for the next try. `by_thread` answers the barriers.
-    /// Gives the emptied buffer, where there is one.
+    /// Notes how the writing of `chunk` went, and keeps what is left for the next try. `by_thread` answers the barriers.
+    /// Gives the emptied buffer, unless it is of use here.
     pub(super) fn put_back(
         &mut self,
         budget: &Budget,
-        batch: Vec<u8>,
+        mut chunk: Chunk,
         outcome: &Outcome,
         by_thread: bool,
     ) -> (Progress, Answers, Option<Vec<u8>>) {
         self.written += outcome.lines;
-        self.elsewhere = outcome.elsewhere;
-        let left = batch.len() - outcome.bytes;
-        self.share.give_back(budget, outcome.bytes, false);
-        let mut batch = Some(batch);
         if self.closed {
-            // All of it was dropped when the file was closed; some came through after all.
-            self.dropped -= outcome.lines;
-            self.share.give_back(budget, left, true);
-        } else if let Some(error) = &outcome.error {
+            self.dropped -= outcome.lines; // It came through after all.
+        }
+        self.elsewhere = outcome.elsewhere;
+        let mut flushes = Vec::new();
+        if by_thread {
+            flushes.append(&mut self.flushes_in_hand);
+        }
+        if chunk.booked {
+            self.share.give_back(budget, outcome.bytes);
+        }
+        if let Some(error) = &outcome.error {
             self.failures = self.failures.saturating_add(1);
             self.last_error = Some(reason(error));
-            if let Some(mut rest) = batch.take() {
-                rest.drain(..outcome.bytes);
-                self.unwritten = rest;
-            }
-            if by_thread {
-                let mut flushes = std::mem::take(&mut self.flushes_in_hand);
-                self.flushes.append(&mut flushes); // Their order does not matter.
-            }
-            if self.is_wanted() {
-                let failures = self.failures;
-                return (Progress::Failed { failures }, self.answer(Vec::new()), None);
-            }
+            chunk.bytes.drain(..outcome.bytes);
+            chunk.lines -= outcome.lines;
+            self.keep(budget, std::mem::take(&mut chunk));
+            self.flushes.append(&mut flushes); // Their order does not matter.
         } else {
             self.failures = 0;
             if self.lost() == 0 {
@@ -194,34 +216,50 @@ impl Pending {
                 self.last_error = Some("metrics.jsonl was deleted or replaced".to_owned());
             }
         }
-        if let Some(buffer) = &mut batch {
-            buffer.clear();
-        }
-        let flushes = if by_thread {
-            std::mem::take(&mut self.flushes_in_hand)
-        } else {
-            Vec::new()
+        let wanted = self.waits() || !self.flushes.is_empty();
+        let progress = match wanted {
+            false => Progress::Idle,
+            true if outcome.error.is_none() => Progress::More,
+            true => Progress::Failed {
+                failures: self.failures,
+            },
         };
-        let answers = self.answer(flushes);
-        let more = self.is_wanted();
         if by_thread {
-            self.queued = more;
+            self.queued = wanted;
         }
-        if !more {
-            self.share.give_back(budget, 0, true);
+        if !wanted {
+            self.share.give_back_ahead(budget);
         }
-        let progress = if more { Progress::More } else { Progress::Idle };
-        (progress, answers, batch)
+        let answers = self.answer(flushes);
+        (progress, answers, self.reuse(chunk.bytes))
     }
 
-    /// Gives an emptied buffer a second life, if it is small and wanted here.
-    pub(super) fn reuse(&mut self, buffer: Vec<u8>) -> Option<Vec<u8>> {
-        const KEPT: usize = 1024;
-        if self.buffer.capacity() == 0 && buffer.capacity() <= KEPT && !self.closed {
-            self.buffer = buffer;
-            return None;
+    /// Puts what could not be written before all else that waits.
+    fn keep(&mut self, budget: &Budget, mut rest: Chunk) {
+        if self.closed {
+            // It was dropped when the file was closed.
+            if rest.booked {
+                self.share.give_back(budget, rest.bytes.len());
+            }
+        } else if rest.booked || self.share.take(budget, rest.bytes.len(), 0) {
+            rest.booked = true;
+            if !rest.bytes.is_empty() {
+                self.older.push_front(rest);
+            }
+        } else {
+            self.dropped += rest.lines;
         }
-        Some(buffer)
+    }
+
+    /// Keeps a small emptied buffer for the next event; a larger one is given away.
+    fn reuse(&mut self, mut buffer: Vec<u8>) -> Option<Vec<u8>> {
+        const KEPT: usize = 1024;
+        buffer.clear();
+        if self.newest.bytes.capacity() > 0 || buffer.capacity() > KEPT || self.closed {
+            return Some(buffer);
+        }
+        self.newest.bytes = buffer;
+        None
     }
 
     /// A barrier over all that was recorded so far. The thread has to be told of it if the second value says so.
@@ -238,13 +276,11 @@ impl Pending {
     /// its events are not in the file. Where something was dropped nothing more is taken.
     pub(super) fn abandon(&mut self, budget: &Budget) -> Answers {
         self.closed |= self.recorded > self.written + self.dropped || self.failures > 0;
-        let lines = [
-            std::mem::take(&mut self.buffer),
-            std::mem::take(&mut self.unwritten),
-        ];
-        for lines in lines {
-            self.share.give_back(budget, lines.len(), true);
+        let newest = std::mem::take(&mut self.newest);
+        for chunk in self.older.drain(..).chain([newest]) {
+            self.share.give_back(budget, chunk.bytes.len());
         }
+        self.share.give_back_ahead(budget);
         self.taken = self.recorded;
         self.dropped = self.recorded - self.written;
         if self.lost() > 0 && self.last_error.is_none() {
@@ -257,8 +293,9 @@ impl Pending {
 
     /// Gives back the memory of a worker that is done, as far as it is.
     pub(super) fn shrink(&mut self) {
-        if self.buffer.is_empty() {
-            self.buffer = Vec::new();
+        if !self.waits() {
+            self.newest = Chunk::default();
+            self.older = VecDeque::new();
         }
     }
 
@@ -280,9 +317,9 @@ impl Pending {
         }
     }
 
-    /// Whether somebody has to write, or to answer a barrier.
-    fn is_wanted(&self) -> bool {
-        !(self.buffer.is_empty() && self.unwritten.is_empty() && self.flushes.is_empty())
+    /// Whether lines wait to be taken.
+    fn waits(&self) -> bool {
+        !(self.newest.bytes.is_empty() && self.older.is_empty())
     }
 
     fn lost(&self) -> u64 {
