@@ -1,5 +1,7 @@
 //! The machine and its users doing their worst, made to happen from outside: the worker never notices, and what is lost
 //! is counted.
 
+mod disks;
 mod kills;
+mod losses;
 mod recording;

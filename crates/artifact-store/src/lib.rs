@@ -32,6 +32,7 @@ mod error;
 mod list;
 mod metadata;
 mod reader;
+mod room;
 mod run;
 mod search;
 mod store;

@@ -14,7 +14,8 @@ use tokio_util::task::TaskTracker;
 use worker_runner::{CancellationToken, RunOptions, WorkerEvent};
 
 use crate::{
-    FinalStatus, Job, JobBook, JobBookError, JobId, NewJob, RunId, RunnerSource, UnknownModel,
+    FinalStatus, Job, JobBook, JobBookError, JobId, JobStatus, NewJob, RunId, RunnerSource,
+    UnknownModel,
 };
 
 /// Workers that run at once in one process, unless told otherwise.
@@ -34,6 +35,8 @@ struct Inner {
     stop: CancellationToken,
     tasks: TaskTracker,
     running: Mutex<HashMap<JobId, RunningJob>>,
+    /// Jobs that this process could not take out of the queue, and why; it does not try again.
+    unclaimed: Mutex<HashMap<JobId, String>>,
     /// Counts jobs that ended, for whoever waits for one.
     ended: watch::Sender<u64>,
 }
@@ -73,6 +76,9 @@ pub enum SupervisorError {
     /// The supervisor takes no more jobs.
     #[error("the supervisor is shutting down; spawn the worker in another process")]
     ShuttingDown,
+    /// The job cannot be taken out of the queue.
+    #[error("the job stays queued: {0}")]
+    NotStarted(String),
     /// The thread that was to do it is gone.
     #[error("the work was broken off: {0}")]
     BrokenOff(String),
@@ -122,6 +128,7 @@ impl Supervisor {
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
             running: Mutex::default(),
+            unclaimed: Mutex::default(),
             ended: watch::Sender::new(0),
         })))
     }
@@ -157,7 +164,7 @@ impl Supervisor {
     /// Waits until the job has ended, `timeout` at most; whether it has.
     ///
     /// # Errors
-    /// [`SupervisorError::Book`].
+    /// [`SupervisorError::Book`]; [`SupervisorError::NotStarted`] for a job that this process should run and cannot.
     pub async fn wait(&self, id: JobId, timeout: Duration) -> Result<bool, SupervisorError> {
         /// A job of another process ends without a word to us.
         const LOOK_AGAIN: Duration = Duration::from_millis(200);
@@ -166,8 +173,11 @@ impl Supervisor {
         loop {
             ended.mark_unchanged();
             let job = self.unblock(move |it| Ok(it.book.get(id, None)?)).await?;
-            if job.is_none_or(|it| it.status.is_final()) {
+            if job.is_none_or(|it| it.status.is_final() || self.has_ended_unnoted(&it)) {
                 return Ok(true);
+            }
+            if let Some(reason) = self.0.unclaimed().get(&id) {
+                return Err(SupervisorError::NotStarted(reason.clone()));
             }
             let left = deadline.map(|it| it.saturating_duration_since(tokio::time::Instant::now()));
             if left.is_some_and(|it| it.is_zero()) {
@@ -252,6 +262,13 @@ impl Supervisor {
         joined.unwrap_or_else(|it| Err(SupervisorError::BrokenOff(it.to_string())))
     }
 
+    /// Whether a job that the book calls running has ended here all the same, as it does when the book's disk is full.
+    fn has_ended_unnoted(&self, job: &Job) -> bool {
+        job.status == JobStatus::Running
+            && job.run.as_ref() == Some(&self.0.run)
+            && !self.0.running().contains_key(&job.id)
+    }
+
     async fn add(&self, job: NewJob) -> Result<JobId, SupervisorError> {
         if self.0.stop.is_cancelled() {
             return Err(SupervisorError::ShuttingDown);
@@ -284,7 +301,11 @@ impl Supervisor {
         match claimed {
             Ok(Some(job)) => self.run_job(job, running.cancel.clone()).await,
             Ok(None) => {} // Cancelled, or taken by another process, while it waited.
-            Err(error) => tracing::error!(%error, job_id = id.get(), "cannot claim a job"),
+            Err(error) => {
+                tracing::error!(%error, job_id = id.get(), "cannot claim a job");
+                self.0.unclaimed().insert(id, error.to_string());
+                self.say_ended();
+            }
         }
     }
 
@@ -415,6 +436,11 @@ pub(crate) struct View<'a> {
 impl Inner {
     fn running(&self) -> MutexGuard<'_, HashMap<JobId, RunningJob>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn unclaimed(&self) -> MutexGuard<'_, HashMap<JobId, String>> {
+        let unclaimed = self.unclaimed.lock();
+        unclaimed.unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -211,6 +211,8 @@ impl Running {
                 problems.push(error.to_string());
             }
         };
+        // The events are done with first: on a full disk the last room goes to the result and the metadata.
+        self.worker.finish_metrics(flush_timeout);
         note(self.worker.write_result(&result));
         note(self.settle(flush_timeout, |it| {
             it.status = status;

@@ -16,6 +16,7 @@ use super::{
     appender::{Appender, Outcome},
     pending::{Chunk, EventCounts, Pending, Progress, Recorded},
 };
+use crate::disk::is_out_of_descriptors;
 
 /// How often a caller that writes by itself looks whether the file is still in its place. In between, at the price of a
 /// system call an event, it could not go elsewhere unnoticed for longer than this either.
@@ -77,6 +78,11 @@ impl MetricsFile {
         }
     }
 
+    /// Closes the files of all workers of this writer, but for those that are being written.
+    pub(crate) fn close_all_handles(&self) {
+        self.writer.shared.close_all_handles();
+    }
+
     /// Writes a chunk of what waits, and answers the barriers over it. Called by the thread only.
     pub(super) fn write_pending(&self) -> Progress {
         let mut appender = self.appender();
@@ -135,6 +141,9 @@ impl MetricsFile {
             && let Some(this) = self.this.upgrade()
         {
             shared.note_open(&this);
+        }
+        if outcome.error.as_ref().is_some_and(is_out_of_descriptors) {
+            shared.close_all_handles(); // The next try finds them free.
         }
         let mut pending = self.pending();
         let (progress, answers, emptied) =
