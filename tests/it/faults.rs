@@ -1,7 +1,9 @@
 //! The machine and its users doing their worst, made to happen from outside: the worker never notices, and what is lost
 //! is counted.
 
+mod crowds;
 mod disks;
 mod kills;
 mod losses;
+mod places;
 mod recording;

@@ -7,6 +7,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
+    thread,
     time::Duration,
 };
 
@@ -206,11 +207,22 @@ impl WorkerWriter {
         Ok(format!("{}/{name}", file_names::TOOL_CALLS))
     }
 
-    /// Does something, and once more if it failed for want of what this store holds back.
+    /// Does something, and again where it failed for want of what this store holds back.
     fn attempt(&self, act: impl Fn(&Files) -> io::Result<()>) -> io::Result<()> {
-        match act(&self.files) {
-            Err(error) if self.let_go_for(&error) => act(&self.files),
-            done => done,
+        // Descriptors that are in use right now are free in a moment.
+        const TRIES: u32 = 20;
+        const PAUSE: Duration = Duration::from_millis(5);
+        let mut tries = 1;
+        loop {
+            match act(&self.files) {
+                Err(error) if tries < TRIES && self.let_go_for(&error) => {
+                    if tries > 1 {
+                        thread::sleep(PAUSE);
+                    }
+                    tries += 1;
+                }
+                done => return done,
+            }
         }
     }
 

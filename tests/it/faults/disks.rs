@@ -4,14 +4,12 @@ use std::fs;
 
 use super::{
     losses::{assert_accounted_for, assert_logged, assert_told, dir_of},
-    recording::{Recording, Stored, reports},
+    recording::{MODES, Recording, Stored, reports},
 };
 use crate::{
     cli::{Place, answered},
     support::{Background, Tmpfs, finish, limited, skip_test},
 };
-
-const MODES: [&str; 3] = ["buffered", "write-through", "fsync"];
 
 #[test]
 fn a_disk_that_is_full_holds_what_fits_and_the_rest_is_counted() {

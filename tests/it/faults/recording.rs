@@ -12,6 +12,9 @@ use tempfile::TempDir;
 
 use crate::support::{Background, Finished};
 
+/// What recording can wait for.
+pub(super) const MODES: [&str; 3] = ["buffered", "write-through", "fsync"];
+
 /// A folder with a data directory and a file of acknowledgements.
 #[derive(Debug)]
 pub(super) struct Recording {
@@ -45,11 +48,17 @@ impl Recording {
 
     /// `recorder DATA_DIR --acknowledged … ARGUMENTS`, not started yet.
     pub(super) fn command(&self, arguments: &str) -> Command {
+        let mut command = self.command_without_acknowledgements(arguments);
+        command
+            .arg("--acknowledged")
+            .arg(self.folder().join("acknowledged"));
+        command
+    }
+
+    pub(super) fn command_without_acknowledgements(&self, arguments: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_recorder"));
         command
             .arg(&self.data_dir)
-            .arg("--acknowledged")
-            .arg(self.folder().join("acknowledged"))
             .arg("--wait")
             .arg(self.folder())
             .args(arguments.split_whitespace())
