@@ -77,9 +77,14 @@ pub(crate) fn prepare(path: &Path, if_missing: IfMissing) -> Result<(), StoreErr
                     "does not exist; check the path, or run a worker there first".to_owned(),
                 ));
             }
-            create_dirs(path).map_err(|it| problem(format!("cannot be created: {it}")))?;
+            create_dirs(path)
+                .map_err(|it| problem(format!("cannot be created: {it}; name another one")))?;
         }
-        Err(error) => return Err(problem(format!("cannot be opened: {error}"))),
+        Err(error) => {
+            return Err(problem(format!(
+                "cannot be opened: {error}; name another one"
+            )));
+        }
     }
     if !is_writable(path) {
         return Err(problem(

@@ -3,7 +3,7 @@
 use std::{cmp::Reverse, collections::BTreeMap, fmt::Write as _, io, time::Duration};
 
 use artifact_store::{StoreError, WorkerReader};
-use metrics_core::{DurationText, Event, Line, LineContent, Usage};
+use metrics_core::{CallTime, DurationText, Event, Line, LineContent, Usage};
 
 use crate::texts::{cut, one_line};
 
@@ -36,8 +36,8 @@ pub(crate) struct Digest {
 struct Group {
     count: u64,
     failed: u64,
-    total_ms: u64,
-    max_ms: u64,
+    total_us: u64,
+    max_us: u64,
 }
 
 impl Digest {
@@ -107,9 +107,9 @@ impl Digest {
             let error = event.outcome().error().unwrap_or("no reason given");
             let name = one_line(&cut(name, MAX_NAME_CHARS));
             let error = one_line(&cut(error, 200));
-            let ms = event.time().duration_ms();
+            let after = DurationText(Duration::from_micros(micros(event.time())));
             self.failures
-                .push(format!("- {name} after {ms}ms: {error}"));
+                .push(format!("- {name} after {after}: {error}"));
         }
     }
 
@@ -164,6 +164,15 @@ impl Digest {
     }
 }
 
+/// The duration as exactly as the line tells it: the stamps count where they agree with `duration_ms`.
+fn micros(time: &CallTime) -> u64 {
+    let stamps = time.end_ts().unix_micros() - time.start_ts().unix_micros();
+    match u64::try_from(stamps) {
+        Ok(stamps) if stamps / 1000 == time.duration_ms() => stamps,
+        _ => time.duration_ms().saturating_mul(1000),
+    }
+}
+
 fn group<'a>(groups: &'a mut BTreeMap<String, Group>, name: &str) -> &'a mut Group {
     let mut name = cut(name, MAX_NAME_CHARS);
     if groups.len() >= MAX_GROUPS && !groups.contains_key(&name) {
@@ -174,7 +183,7 @@ fn group<'a>(groups: &'a mut BTreeMap<String, Group>, name: &str) -> &'a mut Gro
 
 fn list(groups: &BTreeMap<String, Group>, mut line: impl FnMut(String)) {
     let mut slowest_first: Vec<_> = groups.iter().collect();
-    slowest_first.sort_by_key(|(_, group)| Reverse(group.total_ms));
+    slowest_first.sort_by_key(|(_, group)| Reverse(group.total_us));
     for (name, group) in slowest_first.iter().take(SHOWN_GROUPS) {
         line(format!("- {}: {}", one_line(name), group.text()));
     }
@@ -185,11 +194,11 @@ fn list(groups: &BTreeMap<String, Group>, mut line: impl FnMut(String)) {
 
 impl Group {
     fn add(&mut self, event: &Event<'_>) {
-        let ms = event.time().duration_ms();
+        let us = micros(event.time());
         self.count += 1;
         self.failed += u64::from(!event.outcome().is_success());
-        self.total_ms = self.total_ms.saturating_add(ms);
-        self.max_ms = self.max_ms.max(ms);
+        self.total_us = self.total_us.saturating_add(us);
+        self.max_us = self.max_us.max(us);
     }
 
     fn text(&self) -> String {
@@ -200,8 +209,9 @@ impl Group {
         if self.count > 0 {
             let _ = write!(
                 text,
-                ", {}ms in all, slowest {}ms",
-                self.total_ms, self.max_ms
+                ", {} in all, slowest {}",
+                DurationText(Duration::from_micros(self.total_us)),
+                DurationText(Duration::from_micros(self.max_us))
             );
         }
         text

@@ -14,7 +14,7 @@ use serde_json::Value;
 use worker_runner::{DEFAULT_TIMEOUT, ToolDefinition};
 
 use crate::{
-    Cancelled, Job, JobId, JobRef, JobStatus, NewJob, Supervisor, SupervisorError,
+    Cancelled, Job, JobId, JobRef, JobRefError, JobStatus, NewJob, Supervisor, SupervisorError,
     digest::Digest,
     texts,
     workers::{DamagedWorker, Found, FoundWorker, RowFilter, RowStatus},
@@ -77,6 +77,13 @@ impl From<StoreError> for ToolFailure {
             }
             other => Self::Broken(other.into()),
         }
+    }
+}
+
+/// The same text as for a job that is not there.
+impl From<JobRefError> for ToolFailure {
+    fn from(error: JobRefError) -> Self {
+        Self::Refused(texts::not_found(error.given()))
     }
 }
 

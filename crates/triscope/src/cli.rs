@@ -2,8 +2,8 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::{Args, Parser, Subcommand};
-use supervisor_tools::{JobRef, RowStatus};
+use clap::{Args, Parser, Subcommand, builder::NonEmptyStringValueParser};
+use supervisor_tools::RowStatus;
 
 /// See where worker agents' time, tokens and failures go.
 ///
@@ -20,7 +20,7 @@ pub(crate) struct Cli {
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 done; 1 the job failed, or what was asked for is not there; 2 bad usage; \
-3 data directory or store unusable; 130 Ctrl-C; 143 SIGTERM.";
+3 data directory or store unusable; 129 SIGHUP; 130 Ctrl-C; 131 SIGQUIT; 143 SIGTERM.";
 
 #[derive(Debug, Args)]
 pub(crate) struct Common {
@@ -62,10 +62,10 @@ pub(crate) struct Run {
     #[arg(long, default_value = offline_model::OFFLINE_MODEL)]
     pub(crate) model: String,
     /// Stop it after so long, such as 90, 1.5s or 5m [default: 5m]
-    #[arg(long, value_parser = parse_timeout, value_name = "TIME")]
+    #[arg(long, value_parser = parse_timeout, value_name = "TIME", allow_negative_numbers = true)]
     pub(crate) timeout: Option<Duration>,
     /// Whose the worker is
-    #[arg(long, default_value = artifact_store::DEFAULT_OWNER)]
+    #[arg(long, default_value = artifact_store::DEFAULT_OWNER, value_parser = NonEmptyStringValueParser::new())]
     pub(crate) owner: String,
     /// Print an object for programs
     #[arg(long)]
@@ -75,13 +75,13 @@ pub(crate) struct Run {
 #[derive(Debug, Args)]
 pub(crate) struct Workers {
     /// At most so many
-    #[arg(long, default_value_t = supervisor_tools::DEFAULT_LIMIT)]
+    #[arg(long, default_value_t = supervisor_tools::DEFAULT_LIMIT, value_parser = parse_limit, allow_negative_numbers = true)]
     pub(crate) limit: usize,
     /// Only those that are queued, created, running, success, failed, timeout or cancelled
     #[arg(long)]
     pub(crate) status: Option<RowStatus>,
     /// Only those of the last hours
-    #[arg(long, value_parser = parse_hours, value_name = "HOURS")]
+    #[arg(long, value_parser = parse_hours, value_name = "HOURS", allow_negative_numbers = true)]
     pub(crate) since_hours: Option<f64>,
     #[command(flatten)]
     pub(crate) scope: Scope,
@@ -90,8 +90,8 @@ pub(crate) struct Workers {
 #[derive(Debug, Args)]
 pub(crate) struct Job {
     /// A job's number or a worker's id
-    #[arg(value_parser = parse_job)]
-    pub(crate) job: JobRef,
+    #[arg(allow_negative_numbers = true)]
+    pub(crate) job: String,
     #[command(flatten)]
     pub(crate) scope: Scope,
 }
@@ -99,8 +99,8 @@ pub(crate) struct Job {
 #[derive(Debug, Args)]
 pub(crate) struct File {
     /// A job's number or a worker's id
-    #[arg(value_parser = parse_job)]
-    pub(crate) job: JobRef,
+    #[arg(allow_negative_numbers = true)]
+    pub(crate) job: String,
     /// The file, relative to the worker's directory
     #[arg(default_value = "metrics.jsonl")]
     pub(crate) path: String,
@@ -119,7 +119,7 @@ pub(crate) struct Grep {
     /// A regular expression; upper and lower case are the same
     pub(crate) pattern: String,
     /// Only workers of the last hours
-    #[arg(long, value_parser = parse_hours, value_name = "HOURS", default_value_t = supervisor_tools::DEFAULT_GREP_HOURS)]
+    #[arg(long, value_parser = parse_hours, value_name = "HOURS", allow_negative_numbers = true, default_value_t = supervisor_tools::DEFAULT_GREP_HOURS)]
     pub(crate) since_hours: f64,
     #[command(flatten)]
     pub(crate) scope: Scope,
@@ -128,31 +128,35 @@ pub(crate) struct Grep {
 #[derive(Debug, Args)]
 pub(crate) struct Scope {
     /// Only this owner's [default: everybody's]
-    #[arg(long)]
+    #[arg(long, value_parser = NonEmptyStringValueParser::new())]
     pub(crate) owner: Option<String>,
     /// Print JSON for programs
     #[arg(long)]
     pub(crate) json: bool,
 }
 
-fn parse_job(text: &str) -> Result<JobRef, String> {
-    JobRef::parse(text).map_err(|it| it.to_string())
+fn parse_limit(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(limit) if limit > 0 => Ok(limit),
+        _ => Err("give a number of workers above 0".to_owned()),
+    }
 }
 
 fn parse_hours(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(hours) if hours > 0.0 && hours <= 1e9 => Ok(hours),
-        _ => Err("give a number of hours above 0".to_owned()),
+        _ => Err("give a number of hours above 0 and up to 1e9".to_owned()),
     }
 }
 
-/// `90`, `90s`, `1.5m`, `2h`, `250ms`.
+/// `90`, `90s`, `1.5m`, `2h`, `7d`, `250ms`.
 fn parse_timeout(text: &str) -> Result<Duration, String> {
-    const UNITS: [(&str, f64); 5] = [
+    const UNITS: [(&str, f64); 6] = [
         ("ms", 0.001),
         ("s", 1.0),
         ("m", 60.0),
         ("h", 3600.0),
+        ("d", 86_400.0),
         ("", 1.0),
     ];
     let seconds = UNITS.iter().find_map(|(unit, seconds)| {
@@ -163,7 +167,7 @@ fn parse_timeout(text: &str) -> Result<Duration, String> {
         Some(seconds) if seconds > 0.0 && seconds <= 604_800.0 => {
             Ok(Duration::from_secs_f64(seconds))
         }
-        _ => Err("give a time above 0 and up to a week, such as 90, 1.5s, 5m or 2h".to_owned()),
+        _ => Err("give a time above 0 and up to a week, such as 90, 1.5s, 5m, 2h or 7d".to_owned()),
     }
 }
 
@@ -188,6 +192,7 @@ mod tests {
             ("250ms", 250),
             ("5m", 300_000),
             ("2h", 7_200_000),
+            ("7d", 604_800_000),
         ] {
             assert_eq!(
                 parse_timeout(text),
@@ -195,7 +200,7 @@ mod tests {
                 "{text}"
             );
         }
-        for text in ["", "0", "-1", "NaN", "inf", "1e18", "5 minutes", "s", "1d"] {
+        for text in ["", "0", "-1", "NaN", "inf", "1e18", "5 minutes", "s", "8d"] {
             assert!(parse_timeout(text).is_err(), "{text}");
         }
     }

@@ -40,9 +40,8 @@ pub(crate) async fn run(cli: Cli) -> Exit {
         Command::Grep(arguments) => read::grep(&app, arguments).await,
         Command::Meta(arguments) => read::meta(&app, arguments).await,
     };
-    let exit = exit.unwrap_or_else(|failure| failed(&failure));
-    app.flush_log();
-    exit
+    // Dropping the app waits for the last log lines.
+    exit.unwrap_or_else(|failure| failed(&failure))
 }
 
 /// Says why a tool refused: on stderr, so that stdout holds answers only.

@@ -17,6 +17,10 @@ pub(crate) enum Exit {
     Interrupted,
     /// SIGTERM.
     Terminated,
+    /// SIGHUP: the terminal was closed.
+    HungUp,
+    /// SIGQUIT.
+    Quit,
 }
 
 impl From<Exit> for ExitCode {
@@ -34,6 +38,8 @@ impl Exit {
             Self::Unusable => 3,
             Self::Interrupted => 130,
             Self::Terminated => 143,
+            Self::HungUp => 129,
+            Self::Quit => 131,
         }
     }
 }

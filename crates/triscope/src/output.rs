@@ -2,28 +2,60 @@
 
 use std::{
     borrow::Cow,
-    io::{self, Write as _},
+    io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _},
 };
 
 use crate::exit::Exit;
 
 /// Prints a text and, where it has none, a line end to stdout.
 pub(crate) fn print(text: &str) {
-    print_part(text);
-    if !text.ends_with('\n') {
-        print_part("\n");
+    if let Err(exit) = try_print(text) {
+        std::process::exit(exit.code().into());
     }
 }
 
-/// Prints a part of a text to stdout.
-pub(crate) fn print_part(text: &str) {
+/// Prints a text as [`print`] does. Where stdout takes no more it says how the program shall end, which is the caller's
+/// to do: workers may be running.
+pub(crate) fn try_print(text: &str) -> Result<(), Exit> {
     let mut stdout = io::stdout().lock();
-    let printed = stdout
-        .write_all(for_terminal(text, &io::stdout()).as_bytes())
-        .and_then(|()| stdout.flush());
-    if let Err(error) = printed {
-        drop(stdout);
-        give_up(&error);
+    stdout
+        .write_all(for_terminal(text, &stdout).as_bytes())
+        .and_then(|()| stdout.write_all(if text.ends_with('\n') { b"" } else { b"\n" }))
+        .and_then(|()| stdout.flush())
+        .map_err(|error| exit_for(&error))
+}
+
+/// Copies what `source` gives to stdout: as it stands into a pipe or a file, shown as a text on a terminal.
+///
+/// # Errors
+/// As `source` says.
+pub(crate) fn print_bytes(source: &mut impl io::Read) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    let is_terminal = stdout.is_terminal();
+    let mut source = io::BufReader::new(source);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        // A longer line comes in parts.
+        let read = source
+            .by_ref()
+            .take(64 << 10)
+            .read_until(b'\n', &mut line)?;
+        let printed = match read {
+            0 => stdout.flush(),
+            _ if is_terminal => {
+                let text = String::from_utf8_lossy(&line);
+                stdout.write_all(for_terminal(&text, &stdout).as_bytes())
+            }
+            _ => stdout.write_all(&line),
+        };
+        if let Err(error) = printed {
+            drop(stdout);
+            give_up(&error);
+        }
+        if read == 0 {
+            return Ok(());
+        }
     }
 }
 
@@ -107,15 +139,17 @@ pub(crate) fn print_clap(error: &clap::Error) -> Exit {
     Exit::Done
 }
 
-/// Stdout takes no more: a closed pipe is how `head` says that it has enough, anything else is an error.
 fn give_up(error: &io::Error) -> ! {
-    let exit = if error.kind() == io::ErrorKind::BrokenPipe {
-        Exit::Done
-    } else {
-        note(&format!("error: cannot write to stdout: {error}"));
-        Exit::Unusable
-    };
-    std::process::exit(exit.code().into())
+    std::process::exit(exit_for(error).code().into())
+}
+
+/// Stdout takes no more: a closed pipe is how `head` says that it has enough, anything else is an error.
+fn exit_for(error: &io::Error) -> Exit {
+    if error.kind() == io::ErrorKind::BrokenPipe {
+        return Exit::Done;
+    }
+    note(&format!("error: cannot write to stdout: {error}"));
+    Exit::Unusable
 }
 
 #[cfg(test)]

@@ -41,6 +41,17 @@ fn a_raw_file_is_its_bytes_and_nothing_else() {
 }
 
 #[test]
+fn a_raw_file_that_is_no_text_is_its_bytes_too() {
+    let place = Place::new();
+    let dir = place.worker("say hello");
+    let bytes: Vec<u8> = (0..=255).cycle().take(200_000).collect();
+    fs::write(dir.join("bytes.bin"), &bytes).unwrap();
+    let mut command = place.command(&["file", "1", "bytes.bin", "--raw", "--offset", "3"]);
+    let output = command.output().unwrap();
+    assert!(output.status.success() && output.stdout == bytes[3..]);
+}
+
+#[test]
 fn a_file_of_many_reads_comes_in_parts_and_raw_in_one() {
     let place = Place::new();
     let dir = place.worker("say hello");
@@ -83,7 +94,7 @@ fn a_part_of_a_file_is_an_object_for_programs() {
             "worker_id": worker,
             "file": "result.txt",
             "offset": 1,
-            "next_offset": 5,
+            "next_offset": null,
             "total_bytes": 5,
             "text": "ello",
         })

@@ -52,7 +52,7 @@ fn what_is_no_answer_goes_to_stderr() {
         (&["result", "9", "--json"], 1),
         (&["file", "1", "nothing"], 1),
         (&["meta", "9"], 1),
-        (&["grep", "["], 1),
+        (&["grep", "["], 2),
         (&["run", " "], 2),
         (&["run"], 2),
         (&["frobnicate"], 2),

@@ -191,7 +191,7 @@ fn a_pattern_that_is_none_is_refused_with_the_reason() {
     let place = Place::new();
     place.worker("say hello");
     for json in [&[][..], &["--json"][..]] {
-        let finished = place.run(&[&["grep", "("], json].concat()).expect(1);
+        let finished = place.run(&[&["grep", "("], json].concat()).expect(2);
         assert_eq!(finished.stdout, "");
         assert!(
             finished

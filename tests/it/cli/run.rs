@@ -72,7 +72,7 @@ fn a_worker_that_fails_is_a_failed_job() {
     let finished = finish(command.env("PATH", "/nowhere")).expect(1);
     assert!(finished.stdout.contains("Status: failed\nError: "));
     assert_eq!(place.only_metadata()["status"], "failed");
-    let again = place.run(&["result", "1"]).expect(0);
+    let again = place.run(&["result", "1"]).expect(1);
     assert_eq!(again.stdout, finished.stdout);
 }
 

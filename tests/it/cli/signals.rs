@@ -1,10 +1,10 @@
-//! Ctrl-C and SIGTERM: workers are cancelled and on disk, nothing they started is left, a second one ends at once.
+//! Ctrl-C and the other signals that end a program: workers are cancelled and on disk, nothing they started is left, a second one ends at once.
 
 use std::{
     fs::{self, File},
     io::{PipeReader, Write as _},
     path::Path,
-    process::{Child, Stdio},
+    process::{Child, Command, Stdio},
 };
 
 use rustix::{
@@ -72,7 +72,7 @@ fn is_cancelled_and_whole(place: &Place, dir: &Path) {
             && last.contains("\"success\":false,\"error\":\"cancelled\""),
         "{last}"
     );
-    let result = place.run(&["result", "1"]).answer();
+    let result = place.run(&["result", "1"]).expect(1).stdout;
     assert!(
         result.contains("\nStatus: cancelled\nError: cancelled\n"),
         "{result}"
@@ -92,7 +92,46 @@ fn cancels(signal: Signal, code: i32) {
     assert_eq!(finished.stderr, "");
     let dir = place.dir_of(&place.rows()[0]);
     is_cancelled_and_whole(&place, &dir);
-    assert_eq!(place.run(&["result", "1"]).answer(), finished.stdout);
+    assert_eq!(
+        place.run(&["result", "1"]).expect(1).stdout,
+        finished.stdout
+    );
+}
+
+#[test]
+fn a_closed_terminal_cancels_the_worker_and_loses_nothing() {
+    cancels(Signal::HUP, 129);
+}
+
+#[test]
+fn sigquit_cancels_the_worker_and_loses_nothing() {
+    cancels(Signal::QUIT, 131);
+}
+
+#[test]
+fn a_program_under_nohup_outlives_its_terminal() {
+    let place = Place::new();
+    let mut command = Command::new("nohup");
+    let run = place.command(&["run", "run `sleep 0.5; echo over`"]);
+    command.arg(run.get_program()).args(run.get_args());
+    let run = Background::start(command.current_dir(place.folder()).stdin(Stdio::null()));
+    eventually("the running worker", || has_status(&place, "running"));
+    run.signal(Signal::HUP);
+    run.finish().expect(0);
+    assert_eq!(place.only_metadata()["status"], "success");
+}
+
+#[test]
+fn a_demo_that_nobody_reads_leaves_no_worker_behind() {
+    let place = Place::new();
+    let mut demo = place.command(&["demo"]);
+    let full = fs::File::options().write(true).open("/dev/full").unwrap();
+    let ended = demo.stdout(full).stderr(Stdio::null()).status().unwrap();
+    assert_eq!(ended.code(), Some(3));
+    for row in &place.rows() {
+        let status = row["status"].as_str().unwrap();
+        assert!(matches!(status, "success" | "cancelled"), "{row}");
+    }
 }
 
 #[test]
@@ -228,7 +267,11 @@ fn an_interrupted_demo_ends_all_its_workers() {
     assert!(first.starts_with("A supervisor hands 6 tasks"), "{first}");
     demo.signal(Signal::INT);
     let finished = demo.finish().expect(130);
-    assert!(!finished.stdout.contains("Tier 1"), "{finished:?}");
+    // What there is, is shown.
+    assert!(
+        finished.stdout.contains("Status: cancelled") && finished.stdout.contains("== Tier 3"),
+        "{finished:?}"
+    );
     assert_eq!(finished.stderr, "");
     let rows = place.rows();
     assert_eq!(rows.len(), 6);

@@ -71,6 +71,11 @@ impl JobRef {
 }
 
 impl JobRefError {
+    /// The beginning of what was given, control characters escaped.
+    pub fn given(&self) -> &str {
+        &self.given
+    }
+
     fn new(text: &str) -> Self {
         let given = text.chars().take(60).flat_map(char::escape_debug);
         Self {

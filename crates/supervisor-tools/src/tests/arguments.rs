@@ -17,10 +17,13 @@ async fn a_worker_is_not_spawned_with_bad_arguments() {
             json!(null),
             "argument `task` is missing. Give it as a string.",
         ),
-        (json!([]), "the arguments must be a JSON object."),
+        (
+            json!([]),
+            "the arguments must be a JSON object, such as {\"job_id\": 1}.",
+        ),
         (
             json!("calculate 7*6"),
-            "the arguments must be a JSON object.",
+            "the arguments must be a JSON object, such as {\"job_id\": 1}.",
         ),
         (
             json!({"task": 7}),

@@ -30,7 +30,7 @@ impl<'a> Arguments<'a> {
             Value::Null => None,
             _ => {
                 return Err(BadArgument(
-                    "the arguments must be a JSON object.".to_owned(),
+                    "the arguments must be a JSON object, such as {\"job_id\": 1}.".to_owned(),
                 ));
             }
         };

@@ -57,19 +57,22 @@ pub(super) async fn demo(app: &App) -> Result<Exit, ToolFailure> {
             .await;
         jobs.push(job_id(&answer).ok_or_else(|| ToolFailure::NotEnded(answer))?);
     }
-    output::print(&format!(
+    let begun = output::try_print(&format!(
         "A supervisor hands {} tasks to workers that run side by side; the last one has a second to do more than it can.",
         jobs.len()
     ));
-    if let Some(exit) = super::run::wait(app, jobs.clone(), signals).await? {
+    if let Err(exit) = begun {
+        // Nobody will read of them; they must not be left behind.
+        app.supervisor.shut_down().await;
         return Ok(exit);
     }
+    let interrupted = super::run::wait(app, jobs.clone(), signals).await?;
     app.flush_log();
     output::print(&tier_1(&tools, &jobs).await);
     output::print(&tier_2(app, &tools, &jobs).await?);
     output::print(&tier_3(app, log_start));
     output::print(&next_steps(app, &tools, &jobs).await?);
-    Ok(Exit::Done)
+    Ok(interrupted.unwrap_or(Exit::Done))
 }
 
 fn tasks(server: &str) -> Vec<DemoJob> {

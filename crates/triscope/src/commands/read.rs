@@ -1,10 +1,12 @@
 //! The commands that only read: `workers`, `result`, `file`, `grep`, `meta`.
 
+use std::io::{Seek as _, SeekFrom};
+
 use artifact_store::{ArtifactStore, MAX_READ_BYTES, SearchOptions, StoreError};
 use comfy_table::{ContentArrangement, Table, presets};
 use metrics_core::{DurationText, Timestamp, WorkerId};
 use serde_json::json;
-use supervisor_tools::{JobId, RowFilter, ToolFailure, WorkerRow, one_line};
+use supervisor_tools::{JobId, JobRef, RowFilter, ToolFailure, WorkerRow, one_line};
 
 use crate::{
     app::App,
@@ -82,28 +84,37 @@ fn table(app: &App, rows: &[WorkerRow]) -> String {
 }
 
 pub(crate) async fn result(app: &App, arguments: Job) -> Result<Exit, ToolFailure> {
+    let job = JobRef::parse(&arguments.job)?;
     let tools = app.supervisor.tools(arguments.scope.owner.as_deref());
     if arguments.scope.json {
-        output::print_json(&super::run::report(app, &tools, &arguments.job).await?);
+        output::print_json(&super::run::report(app, &tools, &job).await?);
     } else {
-        output::print(&tools.read_worker_result(&arguments.job).await?);
+        output::print(&tools.read_worker_result(&job).await?);
     }
-    Ok(Exit::Done)
+    super::run::exit_of(&tools, &job).await
 }
 
 pub(crate) async fn file(app: &App, arguments: File) -> Result<Exit, ToolFailure> {
     let tools = app.supervisor.tools(arguments.scope.owner.as_deref());
-    let (job, path, offset) = (&arguments.job, arguments.path, arguments.offset);
+    let job = &JobRef::parse(&arguments.job)?;
+    let (path, offset) = (arguments.path, arguments.offset);
     if !arguments.raw && !arguments.scope.json {
         output::print(&tools.read_worker_file(job, &path, offset).await?);
         return Ok(Exit::Done);
     }
     let worker_id = tools.metadata(job).await?.worker_id;
     if arguments.raw {
-        let read = app
-            .store()
-            .unblock(move |store| whole_file(store, &worker_id, &path, offset, output::print_part));
-        read.await?;
+        let copied = app.store().unblock(move |store| {
+            let mut file = store.worker(&worker_id)?.open_file(&path)?;
+            file.seek(SeekFrom::Start(offset))
+                .and_then(|_| output::print_bytes(&mut file))
+                .map_err(|source| StoreError::Io {
+                    action: "read",
+                    path: path.into(),
+                    source,
+                })
+        });
+        copied.await?;
         return Ok(Exit::Done);
     }
     let part = app
@@ -121,7 +132,8 @@ pub(crate) async fn file(app: &App, arguments: File) -> Result<Exit, ToolFailure
         "worker_id": worker_id,
         "file": path,
         "offset": part.offset,
-        "next_offset": part.next_offset,
+        // `null` ends a loop that reads on.
+        "next_offset": part.is_cut().then_some(part.next_offset),
         "total_bytes": part.total_bytes,
         "text": part.text,
     }));
@@ -151,8 +163,14 @@ pub(crate) async fn grep(app: &App, arguments: Grep) -> Result<Exit, ToolFailure
     if !arguments.scope.json {
         let tools = app.supervisor.tools(arguments.scope.owner.as_deref());
         let found = tools.grep_workers(&arguments.pattern, arguments.since_hours);
-        output::print(&found.await?);
-        return Ok(Exit::Done);
+        return match found.await {
+            Ok(text) => {
+                output::print(&text);
+                Ok(Exit::Done)
+            }
+            Err(failure @ ToolFailure::Refused(_)) => Ok(bad_pattern(&failure)),
+            Err(failure) => Err(failure),
+        };
     }
     let options = SearchOptions {
         since: Some(hours_ago(app, arguments.since_hours)),
@@ -163,7 +181,11 @@ pub(crate) async fn grep(app: &App, arguments: Grep) -> Result<Exit, ToolFailure
     let found = app
         .store()
         .unblock(move |store| store.search(&pattern, &options))
-        .await?;
+        .await;
+    let found = match found {
+        Err(error @ StoreError::Pattern { .. }) => return Ok(bad_pattern(&error.into())),
+        found => found?,
+    };
     for skipped in &found.skipped {
         output::note(&format!("warning: not searched: {}", one_line(skipped)));
     }
@@ -187,12 +209,18 @@ pub(crate) async fn grep(app: &App, arguments: Grep) -> Result<Exit, ToolFailure
     Ok(Exit::Done)
 }
 
+fn bad_pattern(failure: &ToolFailure) -> Exit {
+    super::failed(failure);
+    Exit::Usage
+}
+
 pub(crate) async fn meta(app: &App, arguments: Job) -> Result<Exit, ToolFailure> {
+    let job = JobRef::parse(&arguments.job)?;
     let tools = app.supervisor.tools(arguments.scope.owner.as_deref());
     if arguments.scope.json {
-        output::print_json(&tools.metadata(&arguments.job).await?);
+        output::print_json(&tools.metadata(&job).await?);
     } else {
-        output::print(&tools.get_worker_metadata(&arguments.job).await?);
+        output::print(&tools.get_worker_metadata(&job).await?);
     }
     Ok(Exit::Done)
 }

@@ -40,7 +40,12 @@ pub(crate) async fn run(app: &App, arguments: Run) -> Result<Exit, ToolFailure> 
     if let Some(exit) = interrupted {
         return Ok(exit);
     }
-    let status = tools.metadata(&job).await?.status;
+    exit_of(&tools, &job).await
+}
+
+/// Whether the job did what it should.
+pub(crate) async fn exit_of(tools: &SupervisorTools, job: &JobRef) -> Result<Exit, ToolFailure> {
+    let status = tools.metadata(job).await?.status;
     Ok(if status == Status::Success {
         Exit::Done
     } else {
