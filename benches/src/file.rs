@@ -14,8 +14,8 @@ use metrics_core::{CallTime, Event, LlmCall, Phase, Usage};
 
 use crate::rounds::{Variant, compare};
 
-/// Events of one worker a round: about 11 MB.
-const BATCH: usize = 50_000;
+/// Events of one worker a round: few milliseconds, so that some rounds are not disturbed.
+const BATCH: usize = 10_000;
 const WORKERS: usize = 4;
 const LONG: Duration = Duration::from_mins(1);
 
@@ -117,6 +117,8 @@ pub(crate) fn run() {
 }
 
 pub(crate) fn write_through() {
+    /// A round shorter than a turn on the processor.
+    const EVENTS: usize = 2_000;
     let temp = tempfile::tempdir().expect("a temporary directory");
     let dir = temp.path();
     let peer = "write(2) of a formatted line";
@@ -129,10 +131,10 @@ pub(crate) fn write_through() {
         "at most 1.2x of a bare write(2)",
         peer,
         vec![
-            Variant::new("write-through", BATCH, || {
+            Variant::new("write-through", EVENTS, || {
                 sink.record(&id, black_box(&event));
             }),
-            Variant::new(peer, BATCH, || {
+            Variant::new(peer, EVENTS, || {
                 file.write_all(black_box(line.as_bytes())).expect("written");
             }),
         ],

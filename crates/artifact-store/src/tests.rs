@@ -6,6 +6,7 @@ mod list;
 mod metadata;
 mod modes;
 mod mounts;
+mod power;
 mod races;
 mod read_file;
 mod run;

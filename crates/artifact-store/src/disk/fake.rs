@@ -12,6 +12,8 @@ use std::{
     time::Duration,
 };
 
+use rustix::io::Errno;
+
 use super::{Disk, FileStat, Open, Output};
 
 /// Longer than anything should take, on the slowest machine.
@@ -41,10 +43,10 @@ pub(crate) enum Op<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fate {
     Done,
-    Fails,
+    Fails(Errno),
     /// A write does half of it, anything else nothing; then it fails.
     Half,
-    /// It is done, but the caller is told that it failed.
+    /// It is done, but the caller hears that it failed.
     DoneUnseen,
 }
 
@@ -109,6 +111,15 @@ pub(crate) fn fake_disk(
     });
     let (disk, ended) = state.disk();
     (disk, state, ended)
+}
+
+/// A disk on which `files` stand already.
+pub(crate) fn disk_with(files: &BTreeMap<PathBuf, Vec<u8>>) -> (FakeDisk, Arc<State>, Ended) {
+    let res = faulty_disk(|_| Fate::Done);
+    for (path, content) in files {
+        res.1.append(path, content);
+    }
+    res
 }
 
 /// A disk that takes everything, unless `fault` says otherwise.
@@ -189,6 +200,19 @@ impl State {
         }
     }
 
+    /// Renames a file behind the writer's back.
+    pub(crate) fn mv(&self, from: impl AsRef<Path>, to: impl AsRef<Path>) {
+        let mut files = self.files();
+        if let Some(inode) = files.names.remove(from.as_ref()) {
+            files.names.insert(to.as_ref().to_owned(), inode);
+        }
+    }
+
+    /// Cuts a file behind the writer's back.
+    pub(crate) fn cut(&self, path: impl AsRef<Path>, len: usize) {
+        self.files().inode(path.as_ref()).content.truncate(len);
+    }
+
     /// Another writer appends to a file.
     pub(crate) fn append(&self, path: impl AsRef<Path>, bytes: &[u8]) {
         let mut files = self.files();
@@ -204,10 +228,6 @@ impl State {
         self.n_open.load(Ordering::SeqCst)
     }
 
-    pub(crate) fn n_writes(&self) -> usize {
-        self.n_writes.load(Ordering::SeqCst)
-    }
-
     fn files(&self) -> MutexGuard<'_, Files> {
         self.files.lock().unwrap()
     }
@@ -221,10 +241,11 @@ impl State {
     fn meet<T>(&self, op: Op<'_>, done: impl FnOnce(&mut Files) -> io::Result<T>) -> io::Result<T> {
         match self.fate(op) {
             Fate::Done => done(&mut self.files()),
-            Fate::Fails | Fate::Half => Err(failure()),
+            Fate::Fails(errno) => Err(errno.into()),
+            Fate::Half => Err(Errno::IO.into()),
             Fate::DoneUnseen => {
                 done(&mut self.files())?;
-                Err(failure())
+                Err(Errno::IO.into())
             }
         }
     }
@@ -250,10 +271,6 @@ impl fmt::Debug for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("State").finish_non_exhaustive()
     }
-}
-
-fn failure() -> io::Error {
-    rustix::io::Errno::IO.into()
 }
 
 impl Disk for FakeDisk {
@@ -348,12 +365,13 @@ impl Output for FakeFile {
         let taken = match fate {
             Fate::Done | Fate::DoneUnseen => taken,
             Fate::Half => taken / 2,
-            Fate::Fails => 0,
+            Fate::Fails(_) => 0,
         };
         self.with(|it| it.content.extend_from_slice(&bytes[..taken]));
         match fate {
             Fate::Done => Ok(taken),
-            _ => Err(failure()),
+            Fate::Fails(errno) => Err(errno.into()),
+            Fate::Half | Fate::DoneUnseen => Err(Errno::IO.into()),
         }
     }
 

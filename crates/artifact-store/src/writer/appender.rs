@@ -97,8 +97,8 @@ impl Appender {
     }
 
     /// Lets go of the file until it is needed again.
-    pub(super) fn close(&mut self) {
-        self.output = None;
+    pub(super) fn close(&mut self) -> Option<Box<dyn Output>> {
+        self.output.take()
     }
 
     fn try_append(

@@ -1,11 +1,11 @@
 //! One worker's `metrics.jsonl` as a sink: who writes what waits, and when.
 //!
-//! Two locks: `appender` is held by the one who writes, and `pending` for a moment only, never over a disk's answer.
-//! Where both are held, `appender` was first, or was only tried for.
+//! One lock, held for a moment only: whoever writes takes the [`Appender`] out and puts it back when the disk has
+//! answered, so that only those who want to write as well wait for it.
 
 use std::{
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
 
@@ -18,8 +18,8 @@ use super::{
 };
 use crate::disk::is_out_of_descriptors;
 
-/// How often a caller that writes by itself looks whether the file is still in its place. In between, at the price of a
-/// system call an event, it could not go elsewhere unnoticed for longer than this either.
+/// How often a caller that writes by itself looks whether the file is still in its place: a look costs as much as a
+/// write. The barriers look again, so that a loss is known to them in any case.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
 
 /// The sink of one worker.
@@ -29,8 +29,18 @@ pub(crate) struct MetricsFile {
     writer: Arc<Writer>,
     /// Itself, for the queue.
     this: Weak<Self>,
-    pending: Mutex<Pending>,
-    appender: Mutex<Appender>,
+    state: Mutex<State>,
+    /// The appender is back.
+    is_back: Condvar,
+}
+
+#[derive(Debug)]
+struct State {
+    pending: Pending,
+    /// `None` while somebody writes.
+    appender: Option<Box<Appender>>,
+    /// So many wait for it.
+    n_waiting: usize,
 }
 
 impl MetricsFile {
@@ -39,8 +49,12 @@ impl MetricsFile {
             worker,
             writer,
             this: this.clone(),
-            pending: Mutex::default(),
-            appender: Mutex::new(Appender::new(path)),
+            state: Mutex::new(State {
+                pending: Pending::default(),
+                appender: Some(Box::new(Appender::new(path))),
+                n_waiting: 0,
+            }),
+            is_back: Condvar::new(),
         })
     }
 
@@ -48,13 +62,14 @@ impl MetricsFile {
     /// comes later; if all is there, a task that outlives its worker may go on recording.
     pub(crate) fn close(&self, timeout: Duration) -> (EventCounts, Option<String>) {
         let waited = self.flush(&self.worker).wait(timeout);
-        let mut pending = self.pending();
+        let mut state = self.state();
+        let pending = &mut state.pending;
         let abandoned = matches!(waited, Err(SinkError::Timeout(_)))
             .then(|| pending.abandon(&self.writer.shared.budget));
         let counts = pending.counts();
         let verdict = pending.verdict();
         pending.shrink();
-        drop(pending);
+        drop(state);
         if let Some(answers) = abandoned {
             answers.give();
         }
@@ -68,14 +83,13 @@ impl MetricsFile {
 
     /// The counts so far.
     pub(crate) fn counts(&self) -> EventCounts {
-        self.pending().counts()
+        self.state().pending.counts()
     }
 
     pub(super) fn close_handle(&self) {
-        // Busy means that somebody is writing; it will be closed another time.
-        if let Some(mut appender) = self.try_appender() {
-            appender.close();
-        }
+        // Without it somebody is writing; it will be closed another time.
+        let output = self.state().appender.as_mut().and_then(|it| it.close());
+        drop(output); // Outside the lock.
     }
 
     /// Closes the files of all workers of this writer, but for those that are being written.
@@ -85,58 +99,99 @@ impl MetricsFile {
 
     /// Writes a chunk of what waits, and answers the barriers over it. Called by the thread only.
     pub(super) fn write_pending(&self) -> Progress {
-        let mut appender = self.appender();
-        let mut pending = self.pending();
-        let chunk = pending.take();
-        let confirm = pending.take_flushes();
-        drop(pending);
-        let shared = &self.writer.shared;
-        let outcome = appender.append(&shared.files, &chunk, Duration::ZERO, confirm);
-        self.put_back(chunk, &outcome, true)
+        let mut state = self.state();
+        let mut appender = loop {
+            match state.appender.take() {
+                Some(it) => break it,
+                None => state = self.wait(state),
+            }
+        };
+        let chunk = state.pending.take();
+        let confirm = state.pending.take_flushes();
+        drop(state);
+        let files = &self.writer.shared.files;
+        let outcome = appender.append(files, &chunk, Duration::ZERO, confirm);
+        self.put_back(appender, chunk, &outcome, true)
     }
 
-    /// Takes an event and waits until it is written or put back. Whoever has the file writes for all that wait for it.
-    fn record_and_wait(&self, mut pending: MutexGuard<'_, Pending>, encode: impl Fn(&mut Vec<u8>)) {
+    /// Takes an event and waits until it is written or put back. Whoever has the appender writes for all that wait.
+    fn record_and_wait<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+        encode: impl Fn(&mut Vec<u8>),
+    ) {
         let shared = &self.writer.shared;
-        let write = |appender: &mut Appender, chunk: Chunk| {
-            let outcome = appender.append(&shared.files, &chunk, LOOK_EVERY, false);
-            self.put_back(chunk, &outcome, false)
-        };
-        let mut progress = Progress::Idle;
-        let mut appender = self.try_appender();
-        if let Some(appender) = &mut appender
-            && let Some(chunk) = pending.record_in_hand(&encode)
-        {
-            drop(pending);
-            progress = write(appender, chunk);
-        } else {
-            let recorded = pending.record(&shared.budget, || shared.take_buffer(), encode);
-            drop(pending);
-            let Recorded::Waits(n) = recorded else {
-                return;
-            };
-            let mut appender = appender.unwrap_or_else(|| self.appender());
-            while !matches!(progress, Progress::Failed { .. }) {
-                let mut pending = self.pending();
-                if pending.has_taken(n) {
-                    break;
-                }
-                let chunk = pending.take();
-                drop(pending);
-                progress = write(&mut appender, chunk);
+        let progress = match state.appender.take() {
+            Some(appender) if state.pending.is_free() => {
+                let chunk = state.pending.record_in_hand(encode);
+                drop(state);
+                self.write_for_callers(appender, chunk)
             }
-        }
+            appender => {
+                state.appender = appender;
+                let spare = || shared.take_buffer();
+                match state.pending.record(&shared.budget, spare, encode) {
+                    Recorded::Waits(n) => self.write_up_to(n, state),
+                    Recorded::Dropped => return,
+                }
+            }
+        };
         if let Progress::Failed { failures } = progress
-            && self.pending().enqueue()
+            && self.state().pending.enqueue()
             && let Some(this) = self.this.upgrade()
         {
             shared.retry(this, failures);
         }
     }
 
-    /// Notes how writing went. Called by the one who holds the `appender`.
-    fn put_back(&self, chunk: Chunk, outcome: &Outcome, by_thread: bool) -> Progress {
+    /// Waits until the `n`th event was taken by somebody who is done with it, or takes and writes it.
+    fn write_up_to<'a>(&'a self, n: u64, mut state: MutexGuard<'a, State>) -> Progress {
+        loop {
+            match state.appender.take() {
+                None => state = self.wait(state),
+                Some(appender) if state.pending.has_taken(n) => {
+                    state.appender = Some(appender);
+                    return Progress::Idle;
+                }
+                Some(appender) => {
+                    let chunk = state.pending.take();
+                    drop(state);
+                    let progress = self.write_for_callers(appender, chunk);
+                    if matches!(progress, Progress::Failed { .. }) {
+                        return progress;
+                    }
+                    state = self.state();
+                }
+            }
+        }
+    }
+
+    fn write_for_callers(&self, mut appender: Box<Appender>, chunk: Chunk) -> Progress {
+        let files = &self.writer.shared.files;
+        let outcome = appender.append(files, &chunk, LOOK_EVERY, false);
+        self.put_back(appender, chunk, &outcome, false)
+    }
+
+    /// Notes how writing went, and puts the appender back.
+    fn put_back(
+        &self,
+        appender: Box<Appender>,
+        chunk: Chunk,
+        outcome: &Outcome,
+        by_thread: bool,
+    ) -> Progress {
         let shared = &self.writer.shared;
+        let mut state = self.state();
+        let (progress, answers, emptied) =
+            state
+                .pending
+                .put_back(&shared.budget, chunk, outcome, by_thread);
+        state.appender = Some(appender);
+        let is_awaited = state.n_waiting > 0;
+        drop(state);
+        if is_awaited {
+            self.is_back.notify_all();
+        }
         if outcome.opened
             && let Some(this) = self.this.upgrade()
         {
@@ -145,10 +200,6 @@ impl MetricsFile {
         if outcome.error.as_ref().is_some_and(is_out_of_descriptors) {
             shared.close_all_handles(); // The next try finds them free.
         }
-        let mut pending = self.pending();
-        let (progress, answers, emptied) =
-            pending.put_back(&shared.budget, chunk, outcome, by_thread);
-        drop(pending);
         if let Some(emptied) = emptied {
             shared.give_back(emptied);
         }
@@ -156,29 +207,28 @@ impl MetricsFile {
         progress
     }
 
-    fn pending(&self) -> MutexGuard<'_, Pending> {
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Waits until the appender may be back.
+    fn wait<'a>(&self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        state.n_waiting += 1;
+        let mut state = self
+            .is_back
+            .wait(state)
+            .unwrap_or_else(PoisonError::into_inner);
+        state.n_waiting -= 1;
+        state
     }
 
-    fn appender(&self) -> MutexGuard<'_, Appender> {
-        self.appender.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn try_appender(&self) -> Option<MutexGuard<'_, Appender>> {
-        match self.appender.try_lock() {
-            Ok(it) => Some(it),
-            Err(TryLockError::Poisoned(it)) => Some(it.into_inner()),
-            Err(TryLockError::WouldBlock) => None,
-        }
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl EventSink for MetricsFile {
     fn record(&self, worker: &WorkerId, event: &Event<'_>) {
         let shared = &self.writer.shared;
-        let mut pending = self.pending();
+        let mut state = self.state();
         if *worker != self.worker {
-            pending.refuse("recorded for another worker");
+            state.pending.refuse("recorded for another worker");
             return;
         }
         let encode = |buffer: &mut Vec<u8>| {
@@ -186,20 +236,21 @@ impl EventSink for MetricsFile {
             buffer.push(b'\n');
         };
         if shared.mode != RecordMode::Buffered {
-            return self.record_and_wait(pending, encode);
+            return self.record_and_wait(state, encode);
         }
-        let recorded = pending.record(&shared.budget, || shared.take_buffer(), encode);
+        let spare = || shared.take_buffer();
+        let recorded = state.pending.record(&shared.budget, spare, encode);
         if matches!(recorded, Recorded::Waits(_))
-            && pending.enqueue()
+            && state.pending.enqueue()
             && let Some(this) = self.this.upgrade()
         {
-            drop(pending);
+            drop(state);
             shared.enqueue(this);
         }
     }
 
     fn flush(&self, _: &WorkerId) -> Flush {
-        let (flush, is_new) = self.pending().flush();
+        let (flush, is_new) = self.state().pending.flush();
         if let Some(this) = self.this.upgrade() {
             if is_new {
                 self.writer.shared.enqueue(this);

@@ -130,19 +130,23 @@ impl Pending {
         Recorded::Waits(self.recorded)
     }
 
-    /// Takes an event for one who can write it at once: into his hand, as a chunk of its own. `None` if others wait.
-    pub(super) fn record_in_hand(&mut self, encode: impl FnOnce(&mut Vec<u8>)) -> Option<Chunk> {
-        if self.waits() || self.closed {
-            return None;
-        }
-        let mut chunk = std::mem::take(&mut self.newest);
-        encode(&mut chunk.bytes);
+    /// Whether an event can be written before all others, as nothing waits.
+    pub(super) fn is_free(&self) -> bool {
+        !self.waits() && !self.closed
+    }
+
+    /// Takes an event for one who can write it at once: into his hand, as a chunk of its own.
+    pub(super) fn record_in_hand(&mut self, encode: impl FnOnce(&mut Vec<u8>)) -> Chunk {
         self.recorded += 1;
         self.taken = self.recorded;
-        chunk.booked = false;
-        chunk.lines = 1;
-        chunk.last = self.recorded;
-        Some(chunk)
+        let mut bytes = std::mem::take(&mut self.newest.bytes);
+        encode(&mut bytes);
+        Chunk {
+            bytes,
+            lines: 1,
+            last: self.recorded,
+            booked: false,
+        }
     }
 
     /// Counts an event that is not kept.
@@ -346,3 +350,6 @@ fn reason(error: &io::Error) -> String {
         _ => error.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests;

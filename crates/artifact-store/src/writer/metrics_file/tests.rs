@@ -2,8 +2,11 @@
 
 mod closing;
 mod faults;
+mod hanging;
+mod modes;
 mod order;
 mod real_files;
+mod swaps;
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -60,6 +63,18 @@ fn tools(content: &[u8]) -> Vec<String> {
         json["tool"].as_str().unwrap().to_owned()
     };
     text.lines().map(line).collect()
+}
+
+/// Numbers in no order, but the same ones each time.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
 }
 
 fn numbers(range: std::ops::Range<usize>) -> Vec<String> {
