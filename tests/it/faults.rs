@@ -3,7 +3,12 @@
 
 mod crowds;
 mod disks;
+mod endings;
 mod kills;
+mod logs;
 mod losses;
 mod places;
+mod processes;
+mod races;
 mod recording;
+mod times;

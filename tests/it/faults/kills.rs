@@ -1,11 +1,11 @@
 //! SIGKILL at random moments over a process that records as fast as it can.
 
-use std::{path::PathBuf, thread, time::Duration};
+use std::{path::PathBuf, thread};
 
 use artifact_store::{ArtifactStore, WorkerFilter};
 use rustix::process::Signal;
 
-use super::recording::{Recording, Stored, reports};
+use super::recording::{Recording, Stored, random_moment, reports};
 use crate::support::{finish, triscope};
 
 /// Of each mode; all of them together are more than 200.
@@ -51,12 +51,6 @@ fn kill_again_and_again(mode: &str) {
         n_events > u64::from(ROUNDS),
         "killed before anything was recorded"
     );
-}
-
-/// Some time within the first milliseconds, most of them short.
-fn random_moment() -> Duration {
-    use std::hash::{BuildHasher as _, RandomState};
-    Duration::from_micros(RandomState::new().hash_one(0) % 12_000)
 }
 
 /// Checks that each file is a gap-free prefix of what was recorded and holds all that was acknowledged.

@@ -38,15 +38,15 @@ fn record_around(mode: &str, harm: impl FnOnce(&Path)) -> (Recording, serde_json
     (it, report.clone())
 }
 
-/// Checks that the first 100 events went with what was taken away, and that the later ones are there: all of them, or
-/// where nobody looks after the file at each event, all but some of the first ones.
+/// Checks that the first 100 events went with what was taken away, and that the later ones are there; where nobody looks
+/// after the file at each event, some of the first of those may have gone too.
 #[track_caller]
 fn assert_first_half_is_lost((it, report): (Recording, serde_json::Value)) {
     let dir = dir_of(&it, &report);
     let lost = assert_accounted_for(&report, &dir, 200);
-    let numbers = &Stored::read(&dir).threads[&0];
+    let numbers: Vec<_> = Stored::read(&dir).threads.into_values().flatten().collect();
     assert!(
-        (100..200).contains(&lost) && numbers.iter().copied().eq(lost..200),
+        lost >= 100 && numbers.iter().copied().eq(lost..200),
         "{numbers:?}"
     );
     assert_logged(&it.folder().join("log"), &report, lost);

@@ -5,6 +5,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
+    time::Duration,
 };
 
 use metrics_core::{Event, EventReader, LineContent};
@@ -115,6 +116,12 @@ pub(super) fn reports(finished: Finished) -> Vec<serde_json::Value> {
     objects
         .map(|it| serde_json::from_str(it).expect("an object a line"))
         .collect()
+}
+
+/// Some time within the first milliseconds, most of them short.
+pub(super) fn random_moment() -> Duration {
+    use std::hash::{BuildHasher as _, RandomState};
+    Duration::from_micros(RandomState::new().hash_one(0) % 12_000)
 }
 
 /// What stands in one worker's `metrics.jsonl`.
