@@ -2,8 +2,10 @@
 //! is counted.
 
 mod crowds;
+mod damage;
 mod disks;
 mod endings;
+mod hostile;
 mod kills;
 mod logs;
 mod losses;
