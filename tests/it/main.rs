@@ -11,6 +11,7 @@ mod support;
 mod bad_input;
 mod cli;
 mod faults;
+mod liveness;
 mod outside_crates;
 mod readme;
 mod tier1_duration;

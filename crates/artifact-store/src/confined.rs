@@ -1,7 +1,9 @@
-//! Opening files below a directory without ever leaving it.
+//! Opening files below a directory, and changing it, without ever leaving it.
 //!
 //! Each component is opened below the descriptor of the one before, never following a link, so that no swap between a
 //! check and an open can lead out: what is checked is what was opened.
+
+mod write;
 
 use std::{
     fs::File,
@@ -38,6 +40,16 @@ pub(crate) enum Refusal {
     NotFound,
     /// The system said no.
     Io(io::Error),
+}
+
+impl Refusal {
+    pub(crate) fn into_io(self) -> io::Error {
+        match self {
+            Self::NotConfined(problem) => io::Error::other(format!("it {problem}")),
+            Self::NotFound => io::ErrorKind::NotFound.into(),
+            Self::Io(error) => error,
+        }
+    }
 }
 
 /// A directory held open by its descriptor.

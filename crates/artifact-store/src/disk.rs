@@ -78,6 +78,29 @@ pub(crate) fn write_all(file: &mut dyn Output, mut bytes: &[u8]) -> io::Result<(
     Ok(())
 }
 
+/// Opens a file of the machine's own for appending, as [`Open::Append`] says; for who needs more of it than its content.
+pub(crate) fn open_to_append(path: &Path) -> io::Result<File> {
+    open_file(path, Open::Append)
+}
+
+fn open_file(path: &Path, how: Open) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    match how {
+        Open::Append => options.read(true).append(true).create(true),
+        Open::New => options.write(true).create_new(true),
+    };
+    // Opening a FIFO would wait for its reader.
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let file = options
+        .mode(0o600)
+        .custom_flags(flags.bits().cast_signed())
+        .open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is not a plain file"));
+    }
+    Ok(file)
+}
+
 /// Whether this process, or the machine, may open no more files until some are closed.
 pub(crate) fn is_out_of_descriptors(error: &io::Error) -> bool {
     use rustix::io::Errno;
@@ -93,21 +116,7 @@ pub(crate) struct SystemDisk;
 
 impl Disk for SystemDisk {
     fn open(&self, path: &Path, how: Open) -> io::Result<Box<dyn Output>> {
-        let mut options = OpenOptions::new();
-        match how {
-            Open::Append => options.read(true).append(true).create(true),
-            Open::New => options.write(true).create_new(true),
-        };
-        // Opening a FIFO would wait for its reader.
-        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
-        let file = options
-            .mode(0o600)
-            .custom_flags(flags.bits().cast_signed())
-            .open(path)?;
-        if !file.metadata()?.is_file() {
-            return Err(io::Error::other("it is not a plain file"));
-        }
-        Ok(Box::new(SystemFile(file)))
+        open_file(path, how).map(|it| Box::new(SystemFile(it)) as Box<dyn Output>)
     }
 
     fn create_dir(&self, path: &Path) -> io::Result<()> {

@@ -25,17 +25,21 @@
 //! Features: `tokio` adds `ArtifactStore::unblock`, which calls the blocking methods from async code. `flush` of a sink
 //! can be awaited or waited for without it.
 
+mod activity;
 mod confined;
 mod data_dir;
+mod death;
 mod disk;
 mod error;
 mod list;
+mod liveness;
 mod metadata;
 mod reader;
 mod room;
 mod run;
 mod search;
 mod store;
+mod torn;
 mod whole_file;
 mod worker;
 mod worker_id;
@@ -50,9 +54,12 @@ mod tests;
 mod readme {}
 
 pub use crate::{
+    activity::{ActivityFile, OpenCall},
     data_dir::{DATA_DIR_VARIABLE, IfMissing, data_dir},
+    death::{WORKER_DIED, WorkerDeath},
     error::StoreError,
     list::{WorkerFilter, WorkerList},
+    liveness::Liveness,
     metadata::{DEFAULT_OWNER, METADATA_FORMAT, Metadata, Status, StatusError},
     reader::{FilePart, MAX_READ_BYTES, WorkerReader},
     search::{Match, SearchOptions, SearchResult},

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use metrics_core::Timestamp;
 
-use crate::{ArtifactStore, Metadata, Status, StoreError, worker_id};
+use crate::{ArtifactStore, Metadata, Status, StoreError, liveness::Pulses, worker_id};
 
 /// Which workers to list.
 #[derive(Debug, Clone, Default)]
@@ -36,13 +36,14 @@ impl ArtifactStore {
     pub fn list(&self, filter: &WorkerFilter) -> Result<WorkerList, StoreError> {
         let limit = filter.limit.unwrap_or(usize::MAX);
         let mut list = WorkerList::default();
+        let mut pulses = Pulses::default();
         let mut n_timed = 0;
         for second in self.seconds_newest_first(filter.since)? {
             // Names without a time come first and say nothing about what follows.
             if n_timed >= limit {
                 break;
             }
-            let found = self.read_second(&second, filter);
+            let found = self.read_second(&second, filter, &mut pulses);
             if second.is_timed {
                 n_timed += found.workers.len();
             }
@@ -85,11 +86,16 @@ impl ArtifactStore {
     }
 
     /// The workers of one second that fit `filter`, newest first. Ids tell seconds, so all must be read to know.
-    pub(crate) fn read_second(&self, second: &Second, filter: &WorkerFilter) -> WorkerList {
+    pub(crate) fn read_second(
+        &self,
+        second: &Second,
+        filter: &WorkerFilter,
+        pulses: &mut Pulses,
+    ) -> WorkerList {
         let mut list = WorkerList::default();
         for name in &second.names {
             let worker = self.worker(&name.as_str().into());
-            match worker.and_then(|it| it.metadata()) {
+            match worker.and_then(|it| it.metadata_with(pulses)) {
                 Ok(metadata) if filter.matches(&metadata) => list.workers.push(metadata),
                 Ok(_) => {}
                 Err(problem) => list.problems.push(problem),

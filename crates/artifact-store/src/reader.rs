@@ -5,6 +5,7 @@ use std::{
     io::{self, BufReader, Read as _},
     os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use metrics_core::{EventReader, WorkerId};
@@ -12,6 +13,8 @@ use metrics_core::{EventReader, WorkerId};
 use crate::{
     StoreError,
     confined::{Dir, Refusal},
+    death::Deaths,
+    liveness::Pulses,
     metadata::Metadata,
     whole_file::UNFINISHED,
     worker::file_names,
@@ -28,6 +31,7 @@ pub struct WorkerReader {
     worker_id: WorkerId,
     path: PathBuf,
     dir: Dir,
+    deaths: Arc<Deaths>,
 }
 
 /// A part of a file.
@@ -51,11 +55,12 @@ impl FilePart {
 }
 
 impl WorkerReader {
-    pub(crate) fn new(worker_id: WorkerId, path: PathBuf, dir: Dir) -> Self {
+    pub(crate) fn new(worker_id: WorkerId, path: PathBuf, dir: Dir, deaths: Arc<Deaths>) -> Self {
         Self {
             worker_id,
             path,
             dir,
+            deaths,
         }
     }
 
@@ -69,12 +74,31 @@ impl WorkerReader {
         &self.path
     }
 
-    /// What `metadata.json` says.
+    /// What `metadata.json` says. A worker whose process is dead is `failed`, with [`WORKER_DIED`](crate::WORKER_DIED) as
+    /// its error; the first one to find that out writes it down, with all else that the worker left unfinished.
+    ///
+    /// Of such a worker `finished_at` is its last sign of life, and `events` what its file holds. What was lost on the way to
+    /// the file is not known, so `events_lost` stays absent.
     ///
     /// # Errors
     /// [`StoreError::Damaged`] if it does not say what it should or is not a plain file; otherwise as
     /// [`open_file`](Self::open_file).
     pub fn metadata(&self) -> Result<Metadata, StoreError> {
+        self.metadata_with(&mut Pulses::default())
+    }
+
+    /// [`metadata`](Self::metadata), for one of many workers.
+    pub(crate) fn metadata_with(&self, pulses: &mut Pulses) -> Result<Metadata, StoreError> {
+        let metadata = self.metadata_as_written()?;
+        self.deaths.settle(self, metadata, pulses)
+    }
+
+    pub(crate) fn dir(&self) -> &Dir {
+        &self.dir
+    }
+
+    /// What `metadata.json` says, whether the worker lives or not.
+    pub(crate) fn metadata_as_written(&self) -> Result<Metadata, StoreError> {
         let damaged = |reason: String| StoreError::Damaged {
             path: self.path.join(file_names::METADATA),
             reason,

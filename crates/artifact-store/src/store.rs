@@ -14,10 +14,11 @@ use crate::{
     StoreError,
     confined::{Dir, Refusal},
     data_dir::{self, IfMissing, OWN_DIR},
+    death::{Deaths, WorkerDeath},
     disk::{Disk, SystemDisk},
     metadata::{DEFAULT_OWNER, METADATA_FORMAT, Metadata, Status},
     reader::WorkerReader,
-    run::{self, Run},
+    run::Run,
     worker::WorkerWriter,
     worker_id,
     writer::{Budget, RecordMode, Writer},
@@ -33,6 +34,8 @@ struct Inner {
     clock: Clock,
     /// Each worker made here holds it too: its process lives, even if this store is gone.
     run: Arc<Run>,
+    /// Each reader holds it too.
+    deaths: Arc<Deaths>,
     writer: Arc<Writer>,
     /// Of the last two seconds asked for: where one ends, threads that read the clock before and after it meet.
     numbers: Mutex<[Numbers; 2]>,
@@ -144,6 +147,7 @@ impl ArtifactStore {
         }
         Ok(Self(Arc::new(Inner {
             run: Arc::new(Run::begin(&data_dir)?),
+            deaths: Arc::new(Deaths::of(&data_dir)),
             data_dir,
             clock,
             writer,
@@ -171,6 +175,12 @@ impl ArtifactStore {
         &self.0.clock
     }
 
+    /// Has `tell` called for each worker that this store finds dead and marks as such. The first caller is heard; whether
+    /// this one is. A `tell` that holds the store keeps it for ever.
+    pub fn on_worker_death(&self, tell: impl Fn(&WorkerDeath) + Send + Sync + 'static) -> bool {
+        self.0.deaths.on_death(Box::new(tell))
+    }
+
     /// Makes a worker: its directory, `metadata.json`, an empty `metrics.jsonl`.
     ///
     /// Safe across processes: the directory's creation claims the id.
@@ -180,6 +190,7 @@ impl ArtifactStore {
     pub fn create_worker(&self, new: NewWorker) -> Result<WorkerWriter, StoreError> {
         let now = self.0.clock.timestamp();
         let (worker_id, dir) = self.claim_dir(now, &new.task)?;
+        let machine = self.0.deaths.machine();
         let metadata = Metadata {
             worker_id,
             task: new.task,
@@ -201,8 +212,8 @@ impl ArtifactStore {
             job_id: new.job_id,
             attempt: new.attempt,
             run: Some(self.run_id().to_owned()),
-            host: run::host(),
-            boot_id: run::boot_id(),
+            host: machine.host.clone(),
+            boot_id: machine.boot_id.clone(),
             events: None,
             events_lost: None,
             format: METADATA_FORMAT,
@@ -229,6 +240,7 @@ impl ArtifactStore {
                 worker_id.clone(),
                 self.0.data_dir.join(worker_id.as_str()),
                 dir,
+                Arc::clone(&self.0.deaths),
             )),
             Err(Refusal::Io(source)) => Err(StoreError::Io {
                 action: "open",
@@ -255,6 +267,10 @@ impl ArtifactStore {
                 io::Error::other(error),
             ))
         })
+    }
+
+    pub(crate) fn deaths(&self) -> &Deaths {
+        &self.0.deaths
     }
 
     pub(crate) fn dir(&self) -> Result<Dir, StoreError> {

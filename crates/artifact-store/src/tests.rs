@@ -2,7 +2,9 @@
 
 mod confined;
 mod data_dir;
+mod death;
 mod list;
+mod liveness;
 mod metadata;
 mod modes;
 mod mounts;

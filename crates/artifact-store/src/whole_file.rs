@@ -18,6 +18,14 @@ pub(crate) struct Files {
 }
 
 impl Files {
+    /// The same for what means nothing any more after a power cut.
+    pub(crate) fn passing(&self) -> Self {
+        Self {
+            durable: false,
+            ..self.clone()
+        }
+    }
+
     /// Writes `content` aside and renames it to `path`. Files are readable by their owner only, whatever the umask.
     pub(crate) fn write_whole(&self, path: &Path, content: &[u8]) -> io::Result<()> {
         // A name of its own, as two writers of one file would else rename each other's half.

@@ -34,6 +34,10 @@ pub mod file_names {
     pub const THREAD: &str = "thread.jsonl";
     /// Tier 2, one event a line.
     pub const METRICS: &str = "metrics.jsonl";
+    /// What stood behind the last line end of `metrics.jsonl` when its writer was gone.
+    pub const TORN: &str = "metrics.torn";
+    /// Calls in flight for a while, as they are now.
+    pub const ACTIVITY: &str = "activity.json";
     /// The tools' whole outputs, a file each.
     pub const TOOL_CALLS: &str = "tool_calls";
 }
@@ -237,6 +241,10 @@ impl WorkerWriter {
             }
             _ => false,
         }
+    }
+
+    pub(crate) fn files(&self) -> &Files {
+        &self.files
     }
 
     fn lock(&self) -> MutexGuard<'_, Metadata> {

@@ -81,12 +81,29 @@ pub struct InFlightCall {
     pub kind: CallKind,
     /// The model's or tool's name.
     pub name: String,
+    /// What a model call is for; empty for a tool call.
+    pub phase: String,
     /// When it started.
     pub start_ts: Timestamp,
     /// How long it has been running.
     pub elapsed: Duration,
     /// Its span, where a child worker or process was told of it.
     pub span_id: Option<SpanId>,
+}
+
+/// Which slow calls somebody has seen; see [`MetricsCollector::slow_calls`].
+#[derive(Debug, Default)]
+pub struct SeenCalls {
+    seen: Vec<(CallKey, Option<SpanId>)>,
+    /// Kept for the next look.
+    now: Vec<(CallKey, Option<SpanId>)>,
+}
+
+impl SeenCalls {
+    /// Whether there were none.
+    pub fn is_empty(&self) -> bool {
+        self.seen.is_empty()
+    }
 }
 
 /// What one worker's calls came to so far.
@@ -205,15 +222,36 @@ impl MetricsCollector {
 
     /// The calls in flight right now, the oldest first.
     pub fn in_flight(&self) -> Vec<InFlightCall> {
-        let mut calls: Vec<_> = self
-            .0
-            .lock()
-            .slots
-            .iter()
-            .filter(|slot| slot.running)
-            .map(|slot| InFlightCall {
+        self.in_flight_for(Duration::ZERO, &self.0.lock())
+    }
+
+    /// The calls that have been in flight for `limit` or longer, the oldest first; `None` if they are those that `seen`
+    /// has been told of. For whoever looks often: a look that finds nothing new allocates nothing.
+    pub fn slow_calls(&self, limit: Duration, seen: &mut SeenCalls) -> Option<Vec<InFlightCall>> {
+        let state = self.0.lock();
+        seen.now.clear();
+        // Nearly always nothing is in flight, or one call; the clock is asked only then.
+        if state.free.len() < state.slots.len() {
+            seen.now.extend(
+                state
+                    .running_for(limit, &self.0.clock)
+                    .map(|(key, slot)| (key, slot.span_id)),
+            );
+        }
+        if seen.now == seen.seen {
+            return None;
+        }
+        std::mem::swap(&mut seen.now, &mut seen.seen);
+        Some(self.in_flight_for(limit, &state))
+    }
+
+    fn in_flight_for(&self, limit: Duration, state: &State) -> Vec<InFlightCall> {
+        let running = state.running_for(limit, &self.0.clock);
+        let mut calls: Vec<_> = running
+            .map(|(_, slot)| InFlightCall {
                 kind: slot.kind,
                 name: slot.name.clone(),
+                phase: slot.phase.clone(),
                 start_ts: slot.start.timestamp(),
                 elapsed: self.0.clock.elapsed(&slot.start),
                 span_id: slot.span_id,
@@ -234,7 +272,7 @@ impl MetricsCollector {
     pub fn close(&self, reason: &ErrorText<'static>) {
         let ended: Vec<_> = {
             let mut state = self.0.lock();
-            let keys = state.running();
+            let keys: Vec<_> = state.running().map(|(key, _)| key).collect();
             keys.into_iter()
                 .filter_map(|key| state.release_cloned(key))
                 // All ends are read before the first is recorded, as a sink may take its time.
@@ -446,17 +484,26 @@ impl State {
         Some(call)
     }
 
-    fn running(&self) -> Vec<CallKey> {
+    fn running(&self) -> impl Iterator<Item = (CallKey, &Slot)> {
         let slots = self.slots.iter().enumerate();
         slots
             .filter(|(_, slot)| slot.running)
             .filter_map(|(index, slot)| {
-                Some(CallKey {
+                let key = CallKey {
                     slot: u32::try_from(index).ok()?,
                     generation: slot.generation,
-                })
+                };
+                Some((key, slot))
             })
-            .collect()
+    }
+
+    fn running_for(
+        &self,
+        limit: Duration,
+        clock: &Clock,
+    ) -> impl Iterator<Item = (CallKey, &Slot)> {
+        self.running()
+            .filter(move |(_, slot)| clock.elapsed(&slot.start) >= limit)
     }
 
     /// The span of a call, made now if it had none.

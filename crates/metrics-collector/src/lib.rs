@@ -53,13 +53,13 @@ mod tests;
 pub use crate::spawn::{spawn, spawn_blocking};
 pub use crate::{
     calls::{LlmCallFuture, ToolCallFuture, llm_call, tool_call},
-    collector::{CallKind, InFlightCall, MetricsCollector, Totals},
+    collector::{CallKind, InFlightCall, MetricsCollector, SeenCalls, Totals},
     context::{InCurrentScope, InScope, Scope, carry},
     spawn::thread_spawn,
     timer::{LlmTimer, ToolTimer, start_llm_call, start_tool_call},
 };
 
-use metrics_core::{LlmCall, ToolCall, WorkerId};
+use metrics_core::{Event, LlmCall, ToolCall, WorkerId};
 
 /// Records a finished model call for the current scope; does nothing outside one.
 pub fn record_llm_call(call: LlmCall<'_>) {
@@ -73,6 +73,16 @@ pub fn record_tool_call(call: ToolCall<'_>) {
     if let Some(collector) = MetricsCollector::current() {
         collector.record(call);
     }
+}
+
+/// Says on Tier 3 that a worker's process died: the line of each call that it cut off, and one for the worker.
+///
+/// For whoever finds a dead worker and adds `events` to its `metrics.jsonl`.
+pub fn log_worker_death<'a>(worker: &WorkerId, events: impl IntoIterator<Item = &'a Event<'a>>) {
+    for event in events {
+        telemetry::emit(worker, event);
+    }
+    telemetry::emit_death(worker);
 }
 
 /// The worker whose scope this task is in.

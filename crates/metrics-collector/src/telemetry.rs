@@ -122,3 +122,15 @@ pub(crate) fn emit_loss(worker: &WorkerId, lost: u64) {
         );
     });
 }
+
+pub(crate) fn emit_death(worker: &WorkerId) {
+    best_effort(|| {
+        tracing::event!(
+            target: "triscope::telemetry",
+            Level::WARN,
+            worker_id = worker.as_str(),
+            event = "worker_died",
+            "worker_died"
+        );
+    });
+}

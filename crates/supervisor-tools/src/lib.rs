@@ -48,6 +48,7 @@
 #[doc = include_str!("../README.md")]
 mod readme {}
 
+mod dead;
 mod digest;
 mod jobs;
 mod ordinal;

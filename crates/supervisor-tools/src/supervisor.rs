@@ -7,7 +7,7 @@ use std::{
 };
 
 use artifact_store::{ArtifactStore, Status, StoreError};
-use metrics_collector::{InFlightCall, InScope as _, MetricsCollector};
+use metrics_collector::{InFlightCall, InScope as _, MetricsCollector, log_worker_death};
 use metrics_core::WorkerId;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio_util::task::TaskTracker;
@@ -109,6 +109,7 @@ impl Supervisor {
         runners: impl RunnerSource,
         concurrency: usize,
     ) -> Result<Self, SupervisorError> {
+        store.on_worker_death(|it| log_worker_death(&it.worker_id, &it.events));
         let book = JobBook::open(&store.own_dir().join("jobs.sqlite"))?;
         // Whoever made the file may not have come this far, so the book is asked, not the directory.
         if book.is_unused()? {
@@ -161,18 +162,18 @@ impl Supervisor {
         answer.unwrap_or_else(|it| Err(SupervisorError::BrokenOff(it.to_string())))
     }
 
-    /// Waits until the job has ended, `timeout` at most; whether it has.
+    /// Waits until the job has ended, `timeout` at most; whether it has. A job whose process died has.
     ///
     /// # Errors
     /// [`SupervisorError::Book`]; [`SupervisorError::NotStarted`] for a job that this process should run and cannot.
     pub async fn wait(&self, id: JobId, timeout: Duration) -> Result<bool, SupervisorError> {
-        /// A job of another process ends without a word to us.
+        /// A job of another process ends without a word to us, and so does that process.
         const LOOK_AGAIN: Duration = Duration::from_millis(200);
         let deadline = tokio::time::Instant::now().checked_add(timeout);
         let mut ended = self.0.ended.subscribe();
         loop {
             ended.mark_unchanged();
-            let job = self.unblock(move |it| Ok(it.book.get(id, None)?)).await?;
+            let job = self.unblock(move |it| it.job(id, None)).await?;
             if job.is_none_or(|it| it.status.is_final() || self.has_ended_unnoted(&it)) {
                 return Ok(true);
             }
@@ -195,7 +196,7 @@ impl Supervisor {
     pub async fn cancel(&self, id: JobId) -> Result<Cancelled, SupervisorError> {
         let now = self.0.store.clock().timestamp();
         let (cancelled, job) = self
-            .unblock(move |it| Ok((it.book.cancel_queued(id, now)?, it.book.get(id, None)?)))
+            .unblock(move |it| Ok((it.book.cancel_queued(id, now)?, it.job(id, None)?)))
             .await?;
         if cancelled {
             self.say_ended();
@@ -444,7 +445,7 @@ impl Inner {
     }
 }
 
-fn final_status(status: Status) -> FinalStatus {
+pub(crate) fn final_status(status: Status) -> FinalStatus {
     match status {
         Status::Success => FinalStatus::Success,
         Status::Timeout => FinalStatus::Timeout,

@@ -5,6 +5,7 @@
 mod arguments;
 mod cancelling;
 mod damage;
+mod deaths;
 mod files;
 mod job_ids;
 mod lists;

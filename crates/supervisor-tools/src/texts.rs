@@ -105,6 +105,17 @@ pub(crate) fn still_running(
     format!("Error: {name} is still running{facts}. Call read_worker_result again later.")
 }
 
+/// Of a worker that runs, or ran, where nothing here can see it.
+pub(crate) fn unknown(name: &str, host: Option<&str>) -> String {
+    let place = match host {
+        Some(host) => format!("on the host `{}`", one_line(&cut(host, MAX_NAME_CHARS))),
+        None => "elsewhere".to_owned(),
+    };
+    format!(
+        "Error: {name} was started {place}, and whether it still runs is not known here. Look there, or call read_worker_file for what it has written."
+    )
+}
+
 /// `job 5 is queued (3rd in line)`.
 pub(crate) fn queued(id: u64, position: Option<u64>) -> String {
     let place = position

@@ -7,14 +7,17 @@ mod definitions;
 use std::{fmt::Write as _, time::Duration};
 
 use artifact_store::{
-    MAX_READ_BYTES, Metadata, SearchOptions, Status, StoreError, WorkerReader, file_names,
+    Liveness, MAX_READ_BYTES, Metadata, OpenCall, SearchOptions, StoreError, WorkerReader,
+    file_names,
 };
+use metrics_collector::{CallKind, InFlightCall};
 use metrics_core::Timestamp;
 use serde_json::Value;
 use worker_runner::{DEFAULT_TIMEOUT, ToolDefinition};
 
 use crate::{
-    Cancelled, Job, JobId, JobRef, JobRefError, JobStatus, NewJob, Supervisor, SupervisorError,
+    Activity, Cancelled, Job, JobId, JobRef, JobRefError, JobStatus, NewJob, Supervisor,
+    SupervisorError,
     digest::Digest,
     texts,
     workers::{DamagedWorker, Found, FoundWorker, RowFilter, RowStatus},
@@ -516,7 +519,7 @@ impl SupervisorTools {
 
     /// The worker of a job that has ended.
     async fn ended(&self, found: Found) -> Result<FoundWorker, ToolFailure> {
-        let mut found = match found {
+        let found = match found {
             Found::Worker(found) => *found,
             Found::Damaged(found) => return Err(damaged(&found)),
             Found::Job(job) => return Err(self.without_worker(&job).await?),
@@ -524,29 +527,66 @@ impl SupervisorTools {
         if found.metadata.status.is_final() {
             return Ok(found);
         }
-        if let Some(job) = &found.job
-            && let Some(status) = final_status(job.status)
-        {
-            // The metadata could not be written at the end, as on a full disk; the book knows how it went.
-            found.metadata.status = status;
-            found.metadata.error.clone_from(&job.error);
-            found.metadata.duration_us = duration_of(job);
-            return Ok(found);
-        }
-        let activity = found
-            .job
-            .as_ref()
-            .and_then(|it| self.supervisor.activity(it.id));
         let name = match found.job_id() {
             Some(id) => format!("job {id}"),
             None => format!("worker {}", found.metadata.worker_id),
         };
-        let elapsed = found.metadata.started_at.map(|it| self.since(it));
+        if self.supervisor.store().liveness(&found.metadata) == Liveness::Unknown {
+            let host = found.metadata.host.as_deref();
+            return Err(ToolFailure::NotEnded(texts::unknown(&name, host)));
+        }
+        let of_job = found.job.as_ref();
+        let activity = match of_job.and_then(|it| self.supervisor.activity(it.id)) {
+            Some(activity) => Some(activity),
+            None => self.activity_elsewhere(found).await?,
+        };
         Err(ToolFailure::NotEnded(texts::still_running(
             &name,
-            elapsed,
+            None,
             activity.as_ref(),
         )))
+    }
+
+    /// What a worker of another process is doing, as far as it has written that down.
+    async fn activity_elsewhere(
+        &self,
+        found: FoundWorker,
+    ) -> Result<Option<Activity>, ToolFailure> {
+        let FoundWorker {
+            metadata, reader, ..
+        } = found;
+        let Some(started_at) = metadata.started_at else {
+            return Ok(None);
+        };
+        // It is an aside: what cannot be read is left out.
+        let calls = blocking(move || reader.open_calls().unwrap_or_default()).await?;
+        let in_flight = calls.into_iter().map(|call| {
+            let (start_ts, elapsed) = (call.start_ts(), self.since(call.start_ts()));
+            let (kind, name, phase, span_id) = match call {
+                OpenCall::LlmCall {
+                    model,
+                    phase,
+                    span_id,
+                    ..
+                } => (CallKind::Llm, model, phase, span_id),
+                OpenCall::ToolCall { tool, span_id, .. } => {
+                    (CallKind::Tool, tool, String::new(), span_id)
+                }
+            };
+            InFlightCall {
+                kind,
+                name,
+                phase,
+                start_ts,
+                elapsed,
+                span_id,
+            }
+        });
+        Ok(Some(Activity {
+            worker_id: metadata.worker_id,
+            elapsed: self.since(started_at),
+            in_flight: in_flight.collect(),
+        }))
     }
 
     /// What to say of a job that has no worker.
@@ -611,22 +651,6 @@ fn damaged(found: &DamagedWorker) -> ToolFailure {
         "the metadata of {name}, {} in the job book, cannot be read: {problem}. Its other files may be whole: call read_worker_file with file_path=result.txt.",
         found.job.status
     ))
-}
-
-fn final_status(status: JobStatus) -> Option<Status> {
-    match status {
-        JobStatus::Queued | JobStatus::Running => None,
-        JobStatus::Success => Some(Status::Success),
-        JobStatus::Failed => Some(Status::Failed),
-        JobStatus::Timeout => Some(Status::Timeout),
-        JobStatus::Cancelled => Some(Status::Cancelled),
-    }
-}
-
-/// How long a job ran by the book, in microseconds.
-fn duration_of(job: &Job) -> Option<u64> {
-    let micros = job.finished_at?.unix_micros() - job.started_at?.unix_micros();
-    u64::try_from(micros).ok()
 }
 
 /// The metadata with its long texts cut, and whether any was.

@@ -2,12 +2,15 @@
 
 use std::{cmp::Reverse, collections::HashSet, time::Duration};
 
-use artifact_store::{Metadata, Status, StoreError, WorkerFilter, WorkerReader};
+use artifact_store::{Liveness, Metadata, Status, StoreError, WorkerFilter, WorkerReader};
 use metrics_core::{Timestamp, WorkerId};
 use serde::Serialize;
 
 use crate::{
-    Job, JobFilter, JobId, JobRef, JobStatus, Supervisor, SupervisorError, supervisor::View, texts,
+    Job, JobFilter, JobId, JobRef, JobStatus, Supervisor, SupervisorError,
+    dead::{by_the_book, has_died},
+    supervisor::View,
+    texts,
 };
 
 /// One job or worker in a list.
@@ -17,7 +20,7 @@ pub struct WorkerRow {
     pub job_id: Option<u64>,
     /// The worker; `None` for a job that has not started.
     pub worker_id: Option<WorkerId>,
-    /// `queued`, or the worker's status.
+    /// `queued`, or the worker's status; `unknown` where it began on another machine and cannot be asked whether it lives.
     pub status: String,
     /// How long it ran, in whole milliseconds; `None` while it runs.
     pub duration_ms: Option<u64>,
@@ -121,6 +124,7 @@ impl Supervisor {
 
 impl View<'_> {
     fn rows(&self, filter: &RowFilter) -> Result<WorkerRows, SupervisorError> {
+        self.end_jobs_of_the_dead(filter.owner.as_deref())?;
         // The book first: a job that starts meanwhile is then found twice, and not missed.
         let mut jobs = Vec::new();
         // Those that can be without a worker.
@@ -148,7 +152,11 @@ impl View<'_> {
                 since: filter.since,
                 owner: filter.owner.clone(),
             })?;
-            rows.rows = list.workers.into_iter().map(worker_row).collect();
+            rows.rows = list
+                .workers
+                .into_iter()
+                .map(|it| self.worker_row(it))
+                .collect::<Result<_, _>>()?;
             rows.problems = list.problems;
         }
         // A job whose worker is listed is that worker's row.
@@ -161,6 +169,23 @@ impl View<'_> {
             .sort_by_key(|it| Reverse((it.created_at, it.job_id)));
         rows.rows.truncate(filter.limit.unwrap_or(usize::MAX));
         Ok(rows)
+    }
+
+    fn worker_row(&self, metadata: Metadata) -> Result<WorkerRow, SupervisorError> {
+        if !metadata.status.is_final() {
+            let is_known = self.store.liveness(&metadata) != Liveness::Unknown;
+            return Ok(worker_row(metadata, is_known));
+        }
+        let id = metadata.job_id.filter(|_| has_died(&metadata));
+        let job = match id.and_then(|it| JobId::try_from(it).ok()) {
+            Some(id) => self.book.get(id, None)?,
+            None => None,
+        };
+        let job = job.filter(|it| it.worker_id.as_ref() == Some(&metadata.worker_id));
+        Ok(match job {
+            Some(job) => worker_row(by_the_book(metadata, &job), true),
+            None => worker_row(metadata, true),
+        })
     }
 
     /// What `job` stands for, if it is `owner`'s; `None` says nothing about whether somebody else has it.
@@ -176,7 +201,7 @@ impl View<'_> {
     }
 
     fn find_job(&self, id: JobId, owner: Option<&str>) -> Result<Option<Found>, SupervisorError> {
-        let Some(job) = self.book.get(id, owner)? else {
+        let Some(job) = self.job(id, owner)? else {
             return Ok(None);
         };
         let Some(worker_id) = job.worker_id.clone() else {
@@ -204,7 +229,7 @@ impl View<'_> {
         };
         // The book knows whose a worker is even where its metadata cannot be read.
         if let Some(job) = self.book.by_worker(id, owner)? {
-            return Ok(Some(with_metadata(job, reader)));
+            return Ok(Some(with_metadata(self.settled(job)?, reader)));
         }
         let metadata = match reader.metadata() {
             Ok(metadata) if owner.is_some_and(|it| it != metadata.owner) => return Ok(None),
@@ -214,8 +239,11 @@ impl View<'_> {
         };
         // The book does not name a worker that has only just been made.
         let id = metadata.job_id.and_then(|it| JobId::try_from(it).ok());
-        let job = id.map(|it| self.book.get(it, owner)).transpose()?.flatten();
-        let job = job.filter(|it| it.status == JobStatus::Running && it.worker_id.is_none());
+        let job = id.map(|it| self.job(it, owner)).transpose()?.flatten();
+        let job = job.filter(|it| match &it.worker_id {
+            None => it.status == JobStatus::Running,
+            Some(id) => *id == metadata.worker_id, // Noted just now.
+        });
         Ok(Some(Found::Worker(Box::new(FoundWorker {
             job,
             metadata,
@@ -228,8 +256,8 @@ impl View<'_> {
 fn with_metadata(job: Job, reader: WorkerReader) -> Found {
     match reader.metadata() {
         Ok(metadata) => Found::Worker(Box::new(FoundWorker {
+            metadata: by_the_book(metadata, &job),
             job: Some(job),
-            metadata,
             reader,
         })),
         Err(problem) => Found::Damaged(Box::new(DamagedWorker {
@@ -275,12 +303,16 @@ impl RowFilter {
     }
 }
 
-fn worker_row(metadata: Metadata) -> WorkerRow {
+fn worker_row(metadata: Metadata, is_known: bool) -> WorkerRow {
     let duration = texts::duration(&metadata);
     WorkerRow {
         job_id: metadata.job_id,
         worker_id: Some(metadata.worker_id),
-        status: metadata.status.to_string(),
+        status: if is_known {
+            metadata.status.to_string()
+        } else {
+            "unknown".to_owned()
+        },
         duration_ms: metadata.duration_ms,
         duration,
         owner: metadata.owner,

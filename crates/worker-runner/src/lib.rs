@@ -39,6 +39,7 @@
 #[doc = include_str!("../README.md")]
 mod readme {}
 
+mod activity;
 mod agent;
 mod agent_fn;
 mod lifecycle;

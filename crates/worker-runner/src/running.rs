@@ -9,6 +9,7 @@ use serde_json::Value;
 use tokio::task::JoinHandle;
 
 use crate::{
+    activity::{self, Watch},
     agent::{AgentContext, AgentError},
     lifecycle::{Lifecycle, WorkerEvent},
     react::panic_text,
@@ -86,6 +87,8 @@ pub(crate) struct Running {
     clock: Clock,
     started: CallStart,
     agent: JoinHandle<Result<(), AgentError>>,
+    /// `None` once it has ended.
+    activity: Option<Watch>,
     ended: Option<Ended>,
     /// From the completion on: the result, until it is summed up.
     to_sum_up: Option<String>,
@@ -103,6 +106,7 @@ impl Running {
         agent: JoinHandle<Result<(), AgentError>>,
     ) -> Self {
         Self {
+            activity: Some(activity::watch(&worker, &collector)),
             worker,
             collector,
             context,
@@ -199,6 +203,7 @@ impl Running {
     /// The part of an end that needs no runtime.
     fn finish(&mut self, ended: Ended, flush_timeout: Duration) -> WorkerReport {
         self.completed = true;
+        self.activity = None; // Nothing is in flight any more.
         let Ended {
             status,
             error,

@@ -1,5 +1,6 @@
 //! Workers as their users see them: by their report, their files and their lifecycle events.
 
+mod activity;
 mod artifacts;
 mod endings;
 mod hostile;

@@ -13,7 +13,9 @@ use grep_regex::RegexMatcher;
 use grep_searcher::{BinaryDetection, Searcher, SearcherBuilder, Sink, SinkMatch};
 
 use super::{Match, SearchOptions, TIME_IS_UP};
-use crate::{ArtifactStore, StoreError, WorkerFilter, WorkerReader, list::Second};
+use crate::{
+    ArtifactStore, StoreError, WorkerFilter, WorkerReader, list::Second, liveness::Pulses,
+};
 
 /// A file with a longer line is passed over from there on.
 const MAX_LINE_BYTES: usize = 4 << 20;
@@ -79,9 +81,10 @@ impl Walk {
             owner: self.options.owner.clone(),
             ..WorkerFilter::default()
         };
+        let mut pulses = Pulses::default();
         for second in seconds {
             check_deadline(self.deadline).map_err(|_| Stopped(TIME_IS_UP))?;
-            let list = self.store.read_second(second, &filter);
+            let list = self.store.read_second(second, &filter, &mut pulses);
             for problem in list.problems {
                 self.send(Found::Skipped(problem.to_string()))?;
             }

@@ -14,8 +14,8 @@ use tokio::task::yield_now;
 
 use super::{Failed, Worker, poll};
 use crate::{
-    CallKind, InFlightCall, MetricsCollector, carry, llm_call, start_llm_call, start_tool_call,
-    tool_call,
+    CallKind, InFlightCall, MetricsCollector, SeenCalls, carry, llm_call, start_llm_call,
+    start_tool_call, tool_call,
 };
 
 #[test]
@@ -161,6 +161,7 @@ fn calls_in_flight_are_shown_the_oldest_first() {
         let call = |kind, name: &str, started_ms: i64, elapsed_ms| InFlightCall {
             kind,
             name: name.to_owned(),
+            phase: if kind == CallKind::Llm { "initial" } else { "" }.to_owned(),
             start_ts: start_ts.plus_micros(started_ms * 1000),
             elapsed: Duration::from_millis(elapsed_ms),
             span_id: None,
@@ -177,6 +178,39 @@ fn calls_in_flight_are_shown_the_oldest_first() {
     });
     assert_eq!(worker.collector.in_flight(), []);
     assert_eq!(worker.collector.elapsed(), Duration::from_millis(12));
+}
+
+#[test]
+fn slow_calls_are_told_once_until_they_change() {
+    let worker = Worker::new("w");
+    let limit = Duration::from_millis(50);
+    let mut seen = SeenCalls::default();
+    let mut look = || {
+        let calls = worker.collector.slow_calls(limit, &mut seen)?;
+        Some(calls.into_iter().map(|it| it.name).collect::<Vec<_>>())
+    };
+    assert_eq!(look(), None);
+    worker.collector.scope_sync(|| {
+        let first = start_tool_call("first");
+        worker.pass_ms(49);
+        let second = start_tool_call("second");
+        assert_eq!(look(), None);
+        worker.pass_ms(1);
+        assert_eq!(look(), Some(vec!["first".to_owned()]));
+        assert_eq!(look(), None);
+        worker.pass_ms(49);
+        assert_eq!(look(), Some(vec!["first".to_owned(), "second".to_owned()]));
+        // The next call takes the slot of the first one, and is another one all the same.
+        first.succeed();
+        let third = start_tool_call("third");
+        worker.pass_ms(50);
+        assert_eq!(look(), Some(vec!["second".to_owned(), "third".to_owned()]));
+        second.succeed();
+        third.succeed();
+    });
+    assert_eq!(look(), Some(vec![]));
+    assert_eq!(look(), None);
+    assert!(seen.is_empty());
 }
 
 #[test]

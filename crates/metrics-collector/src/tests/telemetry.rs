@@ -1,9 +1,11 @@
 //! The fields of Tier 3, in their order.
 
-use metrics_core::{CallTime, Decimal, LlmCall, Outcome, ToolCall, TraceFields, Usage};
+use metrics_core::{CallTime, Decimal, ErrorText, LlmCall, Outcome, ToolCall, TraceFields, Usage};
 
 use super::{Failed, Worker, hear};
-use crate::{record_llm_call, record_tool_call, start_llm_call, start_tool_call, tool_call};
+use crate::{
+    log_worker_death, record_llm_call, record_tool_call, start_llm_call, start_tool_call, tool_call,
+};
 
 /// One call of each kind with everything that can be known.
 fn full_calls(outcome: &Outcome<'static>) -> (LlmCall<'static>, ToolCall<'static>) {
@@ -93,4 +95,21 @@ async fn one_call_is_one_event_on_both_tiers() {
         .await
         .unwrap();
     assert_eq!((heard.lines().len(), worker.seen().len()), (3, 3));
+}
+
+#[test]
+fn a_death_says_what_it_cut_off_and_whom_it_met() {
+    let heard = hear();
+    let (mut llm, mut tool) = full_calls(&Outcome::Failure(ErrorText::WORKER_DIED));
+    llm.trace = TraceFields::default();
+    (tool.tool_call_id, tool.trace) = (None, TraceFields::default());
+    let events = [llm.into(), tool.into()];
+    log_worker_death(&"2025-12-15T03-19-12_backup".into(), &events);
+    let lines = heard.lines();
+    assert_eq!(lines.len(), 3);
+    assert!(lines[0].contains("llm_call_complete") && lines[0].contains("worker died"));
+    insta::assert_snapshot!(lines[1..].join("\n"), @r#"
+    WARN message="tool_call_complete" end_unix_us=1765768773000000 tool="ssh_exec" duration_ms=19500 success=false worker_id="2025-12-15T03-19-12_backup" error="worker died" event="tool_call_complete"
+    WARN message=worker_died worker_id="2025-12-15T03-19-12_backup" event="worker_died"
+    "#);
 }

@@ -274,6 +274,33 @@ impl JobBook {
         )
     }
 
+    /// Ends a running job for the process `run`, which died; whether it was this call that did. Notes its worker where the
+    /// process did not come to that.
+    pub fn finish_for_dead(
+        &self,
+        id: JobId,
+        run: &RunId,
+        worker_id: Option<&WorkerId>,
+        status: FinalStatus,
+        error: Option<&str>,
+        now: Timestamp,
+    ) -> Result<bool, JobBookError> {
+        // Another process may have ended it, or claimed it anew, since the job was read.
+        self.change(
+            "UPDATE jobs SET status = :status, error = :error, finished_at = :now, \
+             worker_id = coalesce(worker_id, :worker_id) \
+             WHERE id = :id AND status = 'running' AND run = :run",
+            named_params! {
+                ":id": id.to_sql(),
+                ":run": run.as_str(),
+                ":worker_id": worker_id.map(WorkerId::as_str),
+                ":status": JobStatus::from(status).as_str(),
+                ":error": error,
+                ":now": now.unix_micros(),
+            },
+        )
+    }
+
     /// Ends the job as cancelled if nobody has claimed it; whether it was this call that did.
     ///
     /// After `false`, ask [`request_cancel`](Self::request_cancel): it may have been claimed just before.
