@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     cli::{Place, answered},
-    support::{Background, Tmpfs, finish, limited, skip_test},
+    support::{Background, Tmpfs, finish, limited, skip_test, triscope},
 };
 
 #[test]
@@ -21,8 +21,8 @@ fn a_disk_that_is_full_holds_what_fits_and_the_rest_is_counted() {
         let it = Recording::in_data_dir(disk.path().join("workers"));
         let log = it.folder().join("log");
         let arguments =
-            format!("--mode {mode} --events 1000 --threads 2 --flush-timeout 200 --log");
-        let finished = finish(it.command(&arguments).arg(&log));
+            format!("--mode {mode} --events 1000 --threads 2 --flush-timeout 200 --log log");
+        let finished = finish(&mut it.command(&arguments));
         let [report] = &reports(finished)[..] else {
             panic!("one worker")
         };
@@ -110,6 +110,16 @@ fn a_process_killed_by_a_file_size_limit_leaves_a_torn_line_that_is_in_nobodys_w
     for acknowledged in it.acknowledged(dir) {
         assert!(acknowledged <= stored.len());
     }
+    // The next one who looks moves it aside.
+    let mut list = triscope(["workers", "--data-dir"]);
+    finish(list.arg(it.data_dir())).answer();
+    let now = Stored::read(dir);
+    assert_eq!((now.len(), &now.torn[..]), (stored.len(), &b""[..]));
+    assert_eq!(
+        fs::read(dir.join("metrics.torn")).unwrap(),
+        [&stored.torn[..], b"\n"].concat()
+    );
+    assert_eq!(crate::cli::metadata(dir)["error"], "worker process died");
     let next = finish(&mut it.command("--events 10"));
     let [report] = &reports(next)[..] else {
         panic!("one worker")

@@ -1,12 +1,15 @@
 //! SIGKILL at random moments over a process that records as fast as it can.
 
-use std::{path::PathBuf, thread};
+use std::{fs, path::PathBuf, thread};
 
-use artifact_store::{ArtifactStore, WorkerFilter};
+use artifact_store::{ArtifactStore, Status, WorkerFilter};
 use rustix::process::Signal;
 
 use super::recording::{Recording, Stored, random_moment, reports};
-use crate::support::{finish, triscope};
+use crate::{
+    cli::metadata,
+    support::{finish, triscope},
+};
 
 /// Of each mode; all of them together are more than 200.
 const ROUNDS: u32 = 70;
@@ -74,27 +77,38 @@ fn assert_prefix(it: &Recording, workers: u32, threads: u32) -> Vec<Stored> {
     dirs.iter().map(check).collect()
 }
 
-/// Checks that another store finds the workers and their events.
+/// Checks that another store finds the workers dead, and puts their files right: what is torn is moved aside, and
+/// nothing else changes.
 #[track_caller]
 fn assert_readers_cope(it: &Recording, stored: &[Stored]) {
     let store = ArtifactStore::open(it.data_dir()).unwrap();
     let list = store.list(&WorkerFilter::default()).unwrap();
     assert_eq!(list.workers.len(), stored.len(), "{:?}", list.problems);
     assert!(list.problems.is_empty(), "{:?}", list.problems);
-    let mut ids: Vec<_> = list.workers.iter().map(|it| it.worker_id.clone()).collect();
-    ids.sort();
-    for (id, stored) in ids.iter().zip(stored) {
-        let mut events = store.worker(id).unwrap().events().unwrap();
-        let (mut n_events, mut n_others) = (0, 0);
-        while let Some(line) = events.next_line().unwrap() {
-            match line.content {
-                metrics_core::LineContent::Event(_) => n_events += 1,
-                _ => n_others += 1,
-            }
-        }
-        // A tail that happens to be a whole event may be taken for one.
-        assert!(n_events == stored.len() || n_events == stored.len() + 1);
-        assert!(n_others <= 1);
+    for (dir, stored) in it.workers().iter().zip(stored) {
+        let now = Stored::read(dir);
+        assert_eq!((&now.threads, &now.torn[..]), (&stored.threads, &b""[..]));
+        let torn = fs::read(dir.join("metrics.torn")).unwrap_or_default();
+        assert_eq!(torn, torn_line(&stored.torn));
+        let metadata = metadata(dir);
+        assert_eq!(
+            (&metadata["status"], &metadata["error"]),
+            (&"failed".into(), &"worker process died".into())
+        );
+        assert_eq!(metadata["events"], stored.len());
+        let listed = list
+            .workers
+            .iter()
+            .find(|it| metadata["worker_id"] == it.worker_id.as_str());
+        assert_eq!(listed.unwrap().status, Status::Failed);
+    }
+}
+
+/// A torn line as it is kept.
+fn torn_line(torn: &[u8]) -> Vec<u8> {
+    match torn {
+        [] => Vec::new(),
+        torn => [torn, b"\n"].concat(),
     }
 }
 
@@ -105,7 +119,7 @@ fn assert_program_and_next_run_cope(it: &Recording, mode: &str) {
         let mut file = triscope(["file", "--raw", "--data-dir"]);
         let name = worker.file_name().unwrap();
         let shown = finish(file.arg(it.data_dir()).arg(name)).answer();
-        assert!(shown.as_bytes() == std::fs::read(worker.join("metrics.jsonl")).unwrap());
+        assert!(shown.as_bytes() == fs::read(worker.join("metrics.jsonl")).unwrap());
     }
     let next = finish(&mut it.command(&format!("--mode {mode} --events 100")));
     let [report] = &reports(next)[..] else {

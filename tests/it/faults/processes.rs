@@ -139,6 +139,61 @@ fn eight_processes_on_one_book_neither_share_nor_lose_a_job() {
     }
 }
 
+/// A supervisor is killed while some of its workers have ended and others run: each is told for what it is, no result is
+/// lost, and no job runs a second time.
+#[test]
+fn a_killed_supervisor_leaves_ended_workers_ended_and_the_others_dead() {
+    let place = Place::new();
+    let demo = Background::start(&mut place.command(&["demo"]));
+    let rows = || {
+        let list = answered(place.run(&["workers", "--json"]));
+        serde_json::from_str::<Vec<Value>>(&list.stdout).unwrap_or_default()
+    };
+    let with =
+        |rows: &[Value], status: &str| rows.iter().filter(|it| it["status"] == status).count();
+    eventually("some workers that have ended and some that run", || {
+        let rows = rows();
+        (with(&rows, "success") > 2 && with(&rows, "running") > 0).then_some(())
+    });
+    demo.signal(Signal::KILL);
+    demo.finish().expect(128 + 9);
+    let after = rows();
+    assert_eq!(
+        with(&after, "running") + with(&after, "created"),
+        0,
+        "{after:?}"
+    );
+    let mut n_dead = 0;
+    for row in after.iter().filter(|it| it["status"] != "queued") {
+        let job = row["job_id"].to_string();
+        let text = answered(place.run(&["result", &job])).stdout;
+        assert!(text.contains("\nExecution time: "), "{text}");
+        match row["status"].as_str().unwrap() {
+            "success" => assert!(
+                !text.contains("\nStatus: ") && !text.contains("(No result generated)"),
+                "{text}"
+            ),
+            "failed" => {
+                n_dead += 1;
+                assert!(
+                    text.contains("\nStatus: failed\nError: worker process died\n"),
+                    "{text}"
+                );
+            }
+            other => assert_eq!(other, "timeout"),
+        }
+    }
+    assert!(n_dead > 0, "{after:?}");
+    // A new process is in nobody's way, and brings nobody back.
+    let next = place.run(&["run", "--json", "say more"]).json();
+    assert_eq!(next["status"], "success");
+    let rows = rows();
+    assert_eq!(rows.len(), after.len() + 1);
+    for row in &after {
+        assert!(rows.contains(row), "changed: {row}");
+    }
+}
+
 #[test]
 fn a_stopped_process_neither_stops_readers_nor_loses_anything() {
     let it = Recording::new();
