@@ -98,7 +98,8 @@ impl RunnerSource for NoModel {
     }
 }
 
-/// What the tools say of job 1 of a data directory, then the most memory that this process ever held.
+/// Prints what the tools say of job 1 of a data directory, then the most memory that this process ever held.
+#[expect(clippy::print_stdout, reason = "the parent process reads it")]
 async fn tell(data_dir: &Path) {
     let store = ArtifactStore::open(data_dir).unwrap();
     let supervisor = Supervisor::open(store, NoModel, 1).unwrap();

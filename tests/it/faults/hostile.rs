@@ -9,6 +9,7 @@ use metrics_core::{
 };
 use serde_json::{Map, Value, json};
 use supervisor_tools::SpawnRequest;
+use tracing_subscriber::layer::SubscriberExt as _;
 use worker_runner::{AgentError, RunOptions};
 
 use crate::support::{Lab, agent};
@@ -49,7 +50,6 @@ fn as_a_worker_id_and_every_text_of_a_call() {
         .filter("info".to_owned())
         .build()
         .unwrap();
-    use tracing_subscriber::layer::SubscriberExt as _;
     let subscriber = tracing_subscriber::registry()
         .with(log.filter)
         .with(log.layer);
@@ -258,7 +258,6 @@ fn assert_harmless_but_for_the_file(answer: &str) {
 /// A foreign event with the string as its message and in a field of its own.
 #[test]
 fn as_a_message_of_somebody_elses() {
-    use tracing_subscriber::layer::SubscriberExt as _;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("log");
     let log = log_format::to_file(&path)

@@ -16,6 +16,15 @@ use crate::{
 const SECRET: &str = "TOP-SECRET-4711";
 const INSIDE: &str = "inside\n";
 
+/// Stops the swapping, also where a read panics.
+struct Stop<'a>(&'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Reads `file` of a worker again and again while `swap` goes on; gives all answers, each of which kept its manners.
 fn read_while(file: &str, reads: usize, swap: impl Fn(&Path, &Path) + Sync) -> Vec<Finished> {
     let place = Place::new();
@@ -35,13 +44,6 @@ fn read_while(file: &str, reads: usize, swap: impl Fn(&Path, &Path) + Sync) -> V
                 swap(&dir, &outside);
             }
         });
-        // Stops the swapping also if a read panics.
-        struct Stop<'a>(&'a AtomicBool);
-        impl Drop for Stop<'_> {
-            fn drop(&mut self) {
-                self.0.store(true, Ordering::Relaxed);
-            }
-        }
         let _stop = Stop(&stop);
         let read = |n: usize| {
             let form = ["--raw", "--json"][n % 2];

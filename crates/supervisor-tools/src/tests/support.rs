@@ -148,6 +148,7 @@ fn open(
         StoreOptions {
             if_missing: IfMissing::Refuse,
             clock: clock.clock(),
+            ..StoreOptions::default()
         },
     )
     .unwrap();
