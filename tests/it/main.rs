@@ -12,6 +12,7 @@ mod bad_input;
 mod cli;
 mod doctor;
 mod exec;
+mod faults;
 mod liveness;
 mod models;
 mod outside_crates;

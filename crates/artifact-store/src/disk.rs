@@ -78,6 +78,15 @@ pub(crate) fn write_all(file: &mut dyn Output, mut bytes: &[u8]) -> io::Result<(
     Ok(())
 }
 
+/// Whether this process, or the machine, may open no more files until some are closed.
+pub(crate) fn is_out_of_descriptors(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    matches!(
+        Errno::from_io_error(error),
+        Some(Errno::MFILE | Errno::NFILE)
+    )
+}
+
 /// The machine's own files.
 #[derive(Debug)]
 pub(crate) struct SystemDisk;

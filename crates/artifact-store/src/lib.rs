@@ -40,6 +40,7 @@ mod liveness;
 mod metadata;
 mod prune;
 mod reader;
+mod room;
 mod run;
 mod search;
 mod store;

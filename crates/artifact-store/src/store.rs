@@ -37,13 +37,14 @@ struct Inner {
     /// Each reader holds it too.
     deaths: Arc<Deaths>,
     writer: Arc<Writer>,
-    numbers: Mutex<Numbers>,
+    /// Of the last two seconds asked for: where one ends, threads that read the clock before and after it meet.
+    numbers: Mutex<[Numbers; 2]>,
     #[cfg(feature = "index")]
     index: crate::index::Index,
 }
 
-/// The next free number of each id of the current second. A hint: without it many workers with one task would each try
-/// all numbers from the first.
+/// The next free number of each id of one second. A hint: without it many workers with one task would each try all
+/// numbers from the first.
 #[derive(Debug, Default)]
 struct Numbers {
     second: String,
@@ -306,20 +307,23 @@ impl ArtifactStore {
     }
 
     /// A number that nobody asked this store for in this second.
-    fn next_number(&self, now: Timestamp, task: &str) -> u32 {
+    pub(crate) fn next_number(&self, now: Timestamp, task: &str) -> u32 {
         let second = worker_id::stamp(now);
         let mut numbers = self
             .0
             .numbers
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        if numbers.second != second {
-            *numbers = Numbers {
+        if numbers[0].second != second {
+            numbers.swap(0, 1);
+        }
+        if numbers[0].second != second {
+            numbers[0] = Numbers {
                 second,
                 next: HashMap::new(),
             };
         }
-        let next = numbers
+        let next = numbers[0]
             .next
             .entry(worker_id::worker_id(now, task, 1))
             .or_insert(1);

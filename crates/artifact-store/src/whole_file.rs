@@ -18,11 +18,11 @@ pub(crate) struct Files {
 }
 
 impl Files {
-    /// For what need not survive a power cut.
+    /// The same for what means nothing any more after a power cut.
     pub(crate) fn passing(&self) -> Self {
         Self {
-            disk: Arc::clone(&self.disk),
             durable: false,
+            ..self.clone()
         }
     }
 

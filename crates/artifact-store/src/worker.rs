@@ -3,7 +3,11 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
     time::Duration,
 };
 
@@ -12,7 +16,9 @@ use serde::Serialize;
 
 use crate::{
     StoreError,
+    disk::is_out_of_descriptors,
     metadata::Metadata,
+    room::Room,
     run::Run,
     whole_file::Files,
     writer::{EventCounts, MetricsFile, Writer},
@@ -46,6 +52,9 @@ pub struct WorkerWriter {
     thread: Mutex<()>,
     metrics: Arc<MetricsFile>,
     files: Files,
+    room: Room,
+    /// No event is waited for any more, so room that is given back is not taken by one.
+    is_ending: AtomicBool,
     /// The worker is alive for other processes as long as this lives, which may be longer than its store.
     _run: Arc<Run>,
 }
@@ -58,12 +67,10 @@ impl WorkerWriter {
         run: &Arc<Run>,
     ) -> Result<Self, StoreError> {
         let files = writer.files().clone();
+        let room = Room::none(&dir);
         let metrics_path = dir.join(file_names::METRICS);
-        let created = files
-            .write_new(&metrics_path, b"")
-            .map_err(StoreError::io("create", &metrics_path));
         let worker_id = metadata.worker_id.clone();
-        let metrics = MetricsFile::new(worker_id.clone(), metrics_path, Arc::clone(writer));
+        let metrics = MetricsFile::new(worker_id.clone(), metrics_path.clone(), Arc::clone(writer));
         let worker = Self {
             worker_id,
             dir,
@@ -71,15 +78,24 @@ impl WorkerWriter {
             thread: Mutex::default(),
             metrics,
             files,
+            room,
+            is_ending: AtomicBool::new(false),
             _run: Arc::clone(run),
         };
+        let created = worker
+            .attempt(|files| files.write_new(&metrics_path, b""))
+            .map_err(StoreError::io("create", &metrics_path));
         let created = created.and_then(|()| worker.update(|_| ())).and_then(|()| {
             // Last: a name that survives a power cut shall not lead to a directory without metadata.
             let synced = worker.files.sync_name(&worker.dir);
             synced.map_err(StoreError::io("sync the parent of", &worker.dir))
         });
         match created {
-            Ok(()) => Ok(worker),
+            Ok(()) => {
+                let task = worker.lock().task.len();
+                worker.room.keep(&worker.files, task);
+                Ok(worker)
+            }
             Err(error) => {
                 // A directory without metadata would be reported for ever. What is not ours stays.
                 for file in [file_names::METADATA, file_names::METRICS] {
@@ -101,10 +117,6 @@ impl WorkerWriter {
         &self.dir
     }
 
-    pub(crate) fn files(&self) -> &Files {
-        &self.files
-    }
-
     /// The sink behind its `metrics.jsonl`.
     pub fn sink(&self) -> Arc<dyn EventSink> {
         Arc::clone(&self.metrics) as Arc<dyn EventSink>
@@ -118,7 +130,9 @@ impl WorkerWriter {
     /// Waits up to `timeout` until all recorded events are in `metrics.jsonl`; what is not there by then is lost. Gives
     /// the counts and, where events were lost, why.
     pub fn finish_metrics(&self, timeout: Duration) -> (EventCounts, Option<String>) {
-        self.metrics.close(timeout)
+        let closed = self.metrics.close(timeout);
+        self.is_ending.store(true, Ordering::Relaxed);
+        closed
     }
 
     /// What `metadata.json` says.
@@ -141,8 +155,7 @@ impl WorkerWriter {
             reason: it.to_string(),
         })?;
         json.push(b'\n');
-        self.files
-            .write_whole(&path, &json)
+        self.attempt(|files| files.write_whole(&path, &json))
             .map_err(StoreError::io("write", path))
     }
 
@@ -152,8 +165,7 @@ impl WorkerWriter {
     /// [`StoreError::Io`].
     pub fn write_result(&self, result: &str) -> Result<(), StoreError> {
         let path = self.dir.join(file_names::RESULT);
-        self.files
-            .write_whole(&path, result.as_bytes())
+        self.attempt(|files| files.write_whole(&path, result.as_bytes()))
             .map_err(StoreError::io("write", path))
     }
 
@@ -169,8 +181,7 @@ impl WorkerWriter {
         })?;
         line.push(b'\n');
         let _one_at_a_time = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
-        self.files
-            .append_line(&path, &line)
+        self.attempt(|files| files.append_line(&path, &line))
             .map_err(StoreError::io("append to", path))
     }
 
@@ -195,10 +206,45 @@ impl WorkerWriter {
         }
         let name = format!("{number:03}_{}.txt", plain_name(tool));
         let path = dir.join(&name);
-        self.files
-            .write_whole(&path, output.as_bytes())
+        self.attempt(|files| files.write_whole(&path, output.as_bytes()))
             .map_err(StoreError::io("write", path))?;
         Ok(format!("{}/{name}", file_names::TOOL_CALLS))
+    }
+
+    /// Does something, and again where it failed for want of what this store holds back.
+    fn attempt(&self, act: impl Fn(&Files) -> io::Result<()>) -> io::Result<()> {
+        // Descriptors that are in use right now are free in a moment.
+        const TRIES: u32 = 20;
+        const PAUSE: Duration = Duration::from_millis(5);
+        let mut tries = 1;
+        loop {
+            match act(&self.files) {
+                Err(error) if tries < TRIES && self.let_go_for(&error) => {
+                    if tries > 1 {
+                        thread::sleep(PAUSE);
+                    }
+                    tries += 1;
+                }
+                done => return done,
+            }
+        }
+    }
+
+    fn let_go_for(&self, error: &io::Error) -> bool {
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                self.is_ending.load(Ordering::Relaxed) && self.room.give_back(&self.files)
+            }
+            _ if is_out_of_descriptors(error) => {
+                self.metrics.close_all_handles();
+                true
+            }
+            _ => false,
+        }
+    }
+
+    pub(crate) fn files(&self) -> &Files {
+        &self.files
     }
 
     fn lock(&self) -> MutexGuard<'_, Metadata> {
@@ -209,6 +255,7 @@ impl WorkerWriter {
 impl Drop for WorkerWriter {
     fn drop(&mut self) {
         self.metrics.close(Duration::from_secs(2));
+        self.room.give_back(&self.files);
     }
 }
 

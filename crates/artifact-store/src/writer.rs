@@ -201,6 +201,15 @@ impl Shared {
         }
     }
 
+    /// Closes all files that are held open between writes, as somebody else needs their descriptors.
+    fn close_all_handles(&self) {
+        let open = self.open_files.lock();
+        let open = std::mem::take(&mut *open.unwrap_or_else(PoisonError::into_inner));
+        for file in open.iter().filter_map(Weak::upgrade) {
+            file.close_handle();
+        }
+    }
+
     /// Starts a thread: the one on duty with that number, or one that stands by.
     fn spawn(self: &Arc<Self>, state: &mut State, on_duty: Option<u64>) -> io::Result<()> {
         let shared = Arc::clone(self);

@@ -36,6 +36,8 @@ struct Inner {
     tasks: TaskTracker,
     running: Mutex<HashMap<JobId, RunningJob>>,
     unnoted: UnnotedEnds,
+    /// Jobs that this process could not take out of the queue, and why; it does not try again.
+    unclaimed: Mutex<HashMap<JobId, String>>,
     /// Counts jobs that ended, for whoever waits for one.
     ended: watch::Sender<u64>,
 }
@@ -75,6 +77,9 @@ pub enum SupervisorError {
     /// The supervisor takes no more jobs.
     #[error("the supervisor is shutting down; spawn the worker in another process")]
     ShuttingDown,
+    /// The job cannot be taken out of the queue.
+    #[error("the job stays queued: {0}")]
+    NotStarted(String),
     /// The thread that was to do it is gone.
     #[error("the work was broken off: {0}")]
     BrokenOff(String),
@@ -117,6 +122,7 @@ impl Supervisor {
             tasks: TaskTracker::new(),
             running: Mutex::default(),
             unnoted: UnnotedEnds::default(),
+            unclaimed: Mutex::default(),
             ended: watch::Sender::new(0),
         })))
     }
@@ -157,7 +163,7 @@ impl Supervisor {
     /// Waits until the job has ended, `timeout` at most; whether it has. A job whose process died has.
     ///
     /// # Errors
-    /// [`SupervisorError::Book`].
+    /// [`SupervisorError::Book`]; [`SupervisorError::NotStarted`] for a job that this process should run and cannot.
     pub async fn wait(&self, id: JobId, timeout: Duration) -> Result<bool, SupervisorError> {
         /// A job of another process ends without a word to us, and so does that process.
         const LOOK_AGAIN: Duration = Duration::from_millis(200);
@@ -168,6 +174,9 @@ impl Supervisor {
             let job = self.unblock(move |it| it.job(id, None)).await?;
             if job.is_none_or(|it| it.status.is_final()) {
                 return Ok(true);
+            }
+            if let Some(reason) = self.0.unclaimed().get(&id) {
+                return Err(SupervisorError::NotStarted(reason.clone()));
             }
             let left = deadline.map(|it| it.saturating_duration_since(tokio::time::Instant::now()));
             if left.is_some_and(|it| it.is_zero()) {
@@ -285,7 +294,11 @@ impl Supervisor {
         match claimed {
             Ok(Some(job)) => self.run_job(job, running.cancel.clone()).await,
             Ok(None) => {} // Cancelled, or taken by another process, while it waited.
-            Err(error) => tracing::error!(%error, job_id = id.get(), "cannot claim a job"),
+            Err(error) => {
+                tracing::error!(%error, job_id = id.get(), "cannot claim a job");
+                self.0.unclaimed().insert(id, error.to_string());
+                self.say_ended();
+            }
         }
     }
 
@@ -422,6 +435,11 @@ pub(crate) struct View<'a> {
 impl Inner {
     fn running(&self) -> MutexGuard<'_, HashMap<JobId, RunningJob>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn unclaimed(&self) -> MutexGuard<'_, HashMap<JobId, String>> {
+        let unclaimed = self.unclaimed.lock();
+        unclaimed.unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -24,7 +24,10 @@ fn main() -> std::process::ExitCode {
         .build();
     let exit = match runtime {
         Ok(runtime) => {
-            let exit = runtime.block_on(commands::run(cli));
+            let exit = runtime.block_on(async {
+                signals::survive_file_size_limit();
+                commands::run(cli).await
+            });
             // A tool that blocks its thread must not keep the program alive.
             runtime.shutdown_background();
             exit

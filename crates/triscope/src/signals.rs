@@ -1,4 +1,4 @@
-//! The signals that end a program, and those that a recorder must survive.
+//! The signals that end a program, and the one that a recorder must survive.
 
 use std::{future::poll_fn, task::Poll};
 
@@ -37,10 +37,17 @@ impl Signals {
     }
 }
 
+/// Lets a write beyond `ulimit -f` fail instead of killing: being listened to is all that this signal needs, and once
+/// listened to it never kills again. For the very beginning, as the store, the job book and the log are written by readers
+/// too.
+pub(crate) fn survive_file_size_limit() {
+    if let Err(error) = signal(kind(Number::XFSZ)) {
+        output::note(&format!("warning: a file size limit would kill: {error}"));
+    }
+}
+
 struct Handlers {
     ends: Vec<(Signal, Exit)>,
-    /// Beyond `ulimit -f` a write shall fail, not kill: being listened to is all that this signal needs.
-    _file_size_limit: Signal,
 }
 
 impl Handlers {
@@ -57,10 +64,7 @@ impl Handlers {
                 ends.push((signal(kind(number))?, exit));
             }
         }
-        Ok(Self {
-            ends,
-            _file_size_limit: signal(kind(Number::XFSZ))?,
-        })
+        Ok(Self { ends })
     }
 
     async fn pass_on(mut self, sender: mpsc::UnboundedSender<Exit>) {

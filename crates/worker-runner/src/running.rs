@@ -218,6 +218,8 @@ impl Running {
         let is_written = written.is_some();
         let result = written.unwrap_or_else(|| self.context.result());
         let mut problems = self.context.problems();
+        // The events are done with first: on a full disk the last room goes to the result and the metadata.
+        self.worker.finish_metrics(flush_timeout);
         if !is_written && let Err(error) = self.worker.write_result(&result) {
             problems.push(error.to_string());
         }

@@ -34,7 +34,7 @@ fn files_and_directories_are_private_whatever_the_umask() {
     worker.update(|it| it.status = Status::Success).unwrap();
 
     let paths = below(&temp.path().join("made"));
-    assert_eq!(paths.len(), 14, "{paths:?}");
+    assert_eq!(paths.len(), 15, "{paths:?}");
     for path in paths {
         let metadata = fs::symlink_metadata(&path).unwrap();
         let expected = if metadata.is_dir() { 0o700 } else { 0o600 };

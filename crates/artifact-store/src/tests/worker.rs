@@ -211,3 +211,17 @@ async fn blocking_calls_can_be_awaited() {
     let panicked: Result<(), _> = it.store.unblock(|_| panic!("in the closure")).await;
     assert!(matches!(panicked, Err(StoreError::Io { .. })));
 }
+
+#[test]
+fn room_is_kept_for_a_workers_end_and_no_longer() {
+    let it = TestStore::new();
+    let (writer, reader) = it.pair();
+    let room = writer.dir().join("room.new");
+    assert!(fs::metadata(&room).unwrap().len() >= 8 << 10);
+    assert_eq!(reader.files().unwrap(), ["metadata.json", "metrics.jsonl"]);
+    writer.finish_metrics(LONG);
+    writer.write_result("done").unwrap();
+    assert!(room.exists(), "given back though nothing was short");
+    drop(writer);
+    assert!(!room.exists());
+}

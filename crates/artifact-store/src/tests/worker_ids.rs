@@ -41,6 +41,21 @@ fn stores_and_threads_in_one_second_never_share_a_directory() {
 }
 
 #[test]
+fn where_a_second_ends_no_number_is_tried_twice() {
+    let it = TestStore::new();
+    let second = |text: &str| text.parse().unwrap();
+    let (old, new) = (
+        second("2025-12-15T12:00:00Z"),
+        second("2025-12-15T12:00:01Z"),
+    );
+    let numbers: Vec<_> = [old, old, new, old, new, new, old]
+        .into_iter()
+        .map(|now| it.store.next_number(now, "back up"))
+        .collect();
+    assert_eq!(numbers, [1, 2, 1, 3, 2, 3, 4]);
+}
+
+#[test]
 fn a_task_that_begins_with_a_number_does_not_take_a_later_workers_id() {
     let it = TestStore::new();
     let tasks = ["backup", "2 backup", "backup", "2-backup", "backup"];

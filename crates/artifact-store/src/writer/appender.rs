@@ -169,6 +169,8 @@ impl Appender {
             None => {
                 files.sync_name(&self.path)?;
                 self.unsynced = 0;
+                // One of the same inode is gone for good: this is another file, or has lost what was in it.
+                self.targets.retain(|it| it.stat.id != stat.id);
                 self.targets.push(Target { stat, lines: 0 });
                 if self.targets.len() > REMEMBERED {
                     self.targets.remove(0);

@@ -16,6 +16,7 @@ use super::{
     appender::{Appender, Outcome},
     pending::{Chunk, EventCounts, Pending, Progress, Recorded},
 };
+use crate::disk::is_out_of_descriptors;
 
 /// How often a caller that writes by itself looks whether the file is still in its place: a look costs as much as a
 /// write. The barriers look again, so that a loss is known to them in any case.
@@ -89,6 +90,11 @@ impl MetricsFile {
         // Without it somebody is writing; it will be closed another time.
         let output = self.state().appender.as_mut().and_then(|it| it.close());
         drop(output); // Outside the lock.
+    }
+
+    /// Closes the files of all workers of this writer, but for those that are being written.
+    pub(crate) fn close_all_handles(&self) {
+        self.writer.shared.close_all_handles();
     }
 
     /// Writes a chunk of what waits, and answers the barriers over it. Called by the thread only.
@@ -190,6 +196,9 @@ impl MetricsFile {
             && let Some(this) = self.this.upgrade()
         {
             shared.note_open(&this);
+        }
+        if outcome.error.as_ref().is_some_and(is_out_of_descriptors) {
+            shared.close_all_handles(); // The next try finds them free.
         }
         if let Some(emptied) = emptied {
             shared.give_back(emptied);

@@ -4,8 +4,8 @@ use std::{
     ffi::OsStr,
     fmt::Write as _,
     fs,
-    io::{Read as _, Seek as _, SeekFrom},
-    os::unix::fs::DirBuilderExt as _,
+    io::{Read as _, Seek as _, SeekFrom, Write as _},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::Path,
 };
 
@@ -31,11 +31,17 @@ pub(super) fn open(common: &Common, recording: RecordMode, models: Models) -> an
     let files = data_dir.join(".triscope").join("demo");
     let app = App::open(common, IfMissing::Create, &files, recording, models)?;
     let notes = files.join("notes.txt");
+    // For their owner only, as all that lies in the data directory.
+    let write = |mut it: fs::File| it.write_all(NOTES.as_bytes());
     fs::DirBuilder::new()
         .recursive(true)
-        .mode(0o700) // As all that lies in the data directory.
+        .mode(0o700)
         .create(&files)
-        .and_then(|()| fs::write(&notes, NOTES))
+        .and_then(|()| {
+            let mut options = fs::OpenOptions::new();
+            options.write(true).create(true).truncate(true).mode(0o600);
+            options.open(&notes).and_then(write)
+        })
         .with_context(|| format!("cannot write `{}`", notes.display()))?;
     Ok(app)
 }
