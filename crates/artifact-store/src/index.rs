@@ -19,7 +19,7 @@ mod newest;
 mod settled;
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
     time::{Duration, SystemTime},
 };
@@ -38,6 +38,16 @@ const LOOKED_AT: i64 = 1000;
 const MAX_CHANGES: usize = 2000;
 /// How long an answer waits for its turn; a process that is stopped in its turn would keep it for ever.
 const PATIENCE: Duration = Duration::from_millis(50);
+
+impl ArtifactStore {
+    /// Calls `look` with the path of the index while nobody writes it, whether it is there or not; `None` if somebody
+    /// does all the time.
+    pub fn with_index_at_rest<T>(&self, look: impl FnOnce(&Path) -> T) -> Option<T> {
+        let own_dir = self.own_dir();
+        let _lock = Lock::shared(&own_dir, Duration::from_secs(2)).ok()?;
+        Some(look(&own_dir.join(file::NAME)))
+    }
+}
 
 /// The index of one store.
 #[derive(Debug)]

@@ -24,7 +24,7 @@ use crate::{
     liveness::Machine,
 };
 
-const NAME: &str = "index.sqlite";
+pub(super) const NAME: &str = "index.sqlite";
 /// What SQLite may put beside a file. Ours has none of them; one that lies there could be taken for a part of it.
 const BESIDE: [&str; 3] = [
     "index.sqlite-journal",

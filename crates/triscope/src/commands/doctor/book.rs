@@ -68,7 +68,8 @@ pub(super) fn job_book(store: &ArtifactStore, n_jobs: usize) -> Vec<Finding> {
 pub(super) fn index(store: &ArtifactStore) -> Vec<Finding> {
     const CHECK: &str = "index";
     let path = store.own_dir().join("index.sqlite");
-    let finding = match sqlite_fault(&path) {
+    let fault = store.with_index_at_rest(sqlite_fault).flatten();
+    let finding = match fault {
         Some(fault) => Finding::warn(
             CHECK,
             format!("damaged: {}", one_line(&fault)),
