@@ -2,16 +2,14 @@
 
 use std::{fs, sync::Arc, time::Duration};
 
-use artifact_store::{NewWorker, Status};
+use artifact_store::{EVENTS_LOST_REASON, NewWorker, Status};
 use metrics_collector::{current_worker_id, tool_call};
 use metrics_core::{DurationText, ManualClock, Timestamp};
 use offline_model::OfflineModel;
 use serde_json::json;
 use supervisor_tools::SpawnRequest;
 use tokio::sync::Notify;
-use worker_runner::{
-    Agent, AgentError, EVENTS_LOST_REASON, Message, ReactAgent, Role, RunOptions, WorkerRunner,
-};
+use worker_runner::{Agent, AgentError, Message, ReactAgent, Role, RunOptions, WorkerRunner};
 use worker_tools::builtin_tools;
 
 use crate::support::{Lab, LabOptions, agent, eventually_async, finish, triscope};

@@ -3,18 +3,18 @@
 //!
 //! ```
 //! use std::time::Duration;
-//! use artifact_store::{ArtifactStore, NewWorker, Status};
+//! use artifact_store::{ArtifactStore, Ended, NewWorker};
 //! use metrics_core::{CallTime, Clock, ToolCall};
 //!
 //! # let data_dir = tempfile::tempdir()?;
 //! # let data_dir = data_dir.path();
 //! let store = ArtifactStore::open(data_dir)?;
 //! let worker = store.create_worker(NewWorker::new("back up the database"))?;
+//! worker.start(store.clock().timestamp())?;
 //! let time = CallTime::new(Clock::system().timestamp(), Duration::from_millis(98));
 //! worker.sink().record(&worker.id(), &ToolCall::new("ssh_exec", time).into());
-//! worker.write_result("Done.")?;
-//! let (events, _) = worker.finish_metrics(Duration::from_secs(2));
-//! worker.update(|it| it.status = Status::Success)?;
+//! let result: Result<_, std::io::Error> = Ok("Done.");
+//! let events = worker.finish(&Ended::with(&result, Duration::from_millis(120)))?;
 //!
 //! assert_eq!((events.recorded, events.lost), (1, 0));
 //! let reader = store.worker(&worker.id())?;
@@ -35,6 +35,7 @@ mod error;
 mod examine;
 #[cfg(feature = "index")]
 mod index;
+mod life;
 mod list;
 mod liveness;
 mod metadata;
@@ -63,9 +64,10 @@ pub use crate::{
     data_dir::{DATA_DIR_VARIABLE, IfMissing, data_dir},
     death::{WORKER_DIED, WorkerDeath},
     error::StoreError,
+    life::Ended,
     list::{WorkerFilter, WorkerList},
     liveness::Liveness,
-    metadata::{DEFAULT_OWNER, METADATA_FORMAT, Metadata, Status, StatusError},
+    metadata::{DEFAULT_OWNER, EVENTS_LOST_REASON, METADATA_FORMAT, Metadata, Status, StatusError},
     prune::{PruneOptions, Pruned, PrunedWorker},
     reader::{FilePart, MAX_READ_BYTES, WorkerReader},
     search::{Match, SearchOptions, SearchResult},

@@ -157,6 +157,9 @@ pub struct Metadata {
     pub extra: Map<String, Value>,
 }
 
+/// The key in `metadata.json` that says why events were lost, beside `events_lost`.
+pub const EVENTS_LOST_REASON: &str = "events_lost_reason";
+
 /// Whose a worker is when nobody says.
 pub const DEFAULT_OWNER: &str = "local";
 

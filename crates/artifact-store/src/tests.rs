@@ -5,6 +5,7 @@ mod data_dir;
 mod death;
 #[cfg(feature = "index")]
 mod index;
+mod life;
 mod list;
 mod liveness;
 mod metadata;

@@ -2,10 +2,10 @@
 
 use std::{fmt::Write as _, time::Duration};
 
-use artifact_store::{FilePart, Metadata, Status};
+use artifact_store::{EVENTS_LOST_REASON, FilePart, Metadata, Status};
 use metrics_collector::CallKind;
 use metrics_core::{DurationText, WorkerId};
-use worker_runner::{EVENTS_LOST_REASON, WARNINGS};
+use worker_runner::WARNINGS;
 
 use crate::{Activity, Ordinal, workers::WorkerRow};
 

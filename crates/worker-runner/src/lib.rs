@@ -72,6 +72,5 @@ pub use crate::{
     result::NO_RESULT,
     retry::RetryPolicy,
     runner::{DEFAULT_TIMEOUT, RunOptions, WorkerReport, WorkerRunner},
-    running::EVENTS_LOST_REASON,
     tool::{Tool, ToolDefinition, ToolError},
 };

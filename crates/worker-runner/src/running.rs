@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use artifact_store::{Metadata, Status, StoreError, WorkerWriter};
+use artifact_store::{EVENTS_LOST_REASON, Metadata, Status, StoreError, WorkerWriter};
 use metrics_collector::MetricsCollector;
 use metrics_core::{CallStart, CallTime, Clock, ErrorText};
 use serde_json::{Map, Value};
@@ -16,9 +16,6 @@ use crate::{
     runner::{RunOptions, WorkerReport},
     summary::Summary,
 };
-
-/// The key in `metadata.json` that says why events were lost, beside `events_lost`.
-pub const EVENTS_LOST_REASON: &str = "events_lost_reason";
 
 /// How long an agent that was stopped may take to let go of what it holds.
 const STOP_GRACE: Duration = Duration::from_millis(500);

@@ -2,10 +2,10 @@
 
 use std::{fs, path::Path, time::Duration};
 
-use artifact_store::{Status, WorkerFilter};
+use artifact_store::{EVENTS_LOST_REASON, Status, WorkerFilter};
 
 use super::support::{Home, agent, call, say, tool};
-use crate::{EVENTS_LOST_REASON, Message, Role, RunOptions, WorkerReport};
+use crate::{Message, Role, RunOptions, WorkerReport};
 
 /// Runs a worker whose tool does `harm` to its directory and whose second turn answers.
 async fn harmed(home: &Home, harm: impl Fn(&Path) + Copy + Send + Sync + 'static) -> WorkerReport {
