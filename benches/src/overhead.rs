@@ -27,6 +27,8 @@ struct Spent {
     agent: Duration,
     /// Of that, inside recording calls.
     recording: Duration,
+    /// Of that, CPU time of the calling thread: what is left where other programs want the processors too.
+    recording_cpu: Duration,
     /// CPU time of the process, all threads.
     cpu: Duration,
 }
@@ -38,44 +40,54 @@ impl Spent {
     }
 }
 
+/// Adds up what recording calls take.
+#[derive(Default)]
+struct Stopwatch {
+    wall: Duration,
+    cpu: Duration,
+}
+
+impl Stopwatch {
+    fn time<T>(&mut self, call: impl FnOnce() -> T) -> T {
+        let (cpu, wall) = (cpu_time(ClockId::ThreadCPUTime), Instant::now());
+        let answer = call();
+        self.wall += wall.elapsed();
+        self.cpu += cpu_time(ClockId::ThreadCPUTime).saturating_sub(cpu);
+        answer
+    }
+}
+
 /// The agent: model and tool calls in turns, each of them a sleep.
 async fn work() -> Spent {
-    let (begun, mut recording) = (Instant::now(), Duration::ZERO);
-    let mut timed = |begun: Instant| recording += begun.elapsed();
+    let (begun, mut recording) = (Instant::now(), Stopwatch::default());
     for number in 0..CALLS {
-        let before = Instant::now();
         if number % 2 == 0 {
-            let mut call = start_llm_call("gpt-5-mini", Phase::TOOL_DECISION);
-            timed(before);
+            let mut call = recording.time(|| start_llm_call("gpt-5-mini", Phase::TOOL_DECISION));
             sleep(CALL).await;
-            let after = Instant::now();
-            call.usage(Usage::new(1234, 89));
-            call.succeed();
-            timed(after);
+            recording.time(|| {
+                call.usage(Usage::new(1234, 89));
+                call.succeed();
+            });
         } else {
-            let call = start_tool_call("shell_exec");
-            timed(before);
+            let call = recording.time(|| start_tool_call("shell_exec"));
             sleep(CALL).await;
-            let after = Instant::now();
-            call.succeed();
-            timed(after);
+            recording.time(|| call.succeed());
         }
     }
     Spent {
         agent: begun.elapsed(),
-        recording,
+        recording: recording.wall,
+        recording_cpu: recording.cpu,
         ..Spent::default()
     }
 }
 
-fn cpu_time() -> Duration {
-    clock_gettime(ClockId::ProcessCPUTime)
-        .try_into()
-        .unwrap_or_default()
+fn cpu_time(clock: ClockId) -> Duration {
+    clock_gettime(clock).try_into().unwrap_or_default()
 }
 
 async fn with_us(runner: &WorkerRunner, reported: &Mutex<Spent>) -> Spent {
-    let (cpu, begun) = (cpu_time(), Instant::now());
+    let (cpu, begun) = (cpu_time(ClockId::ProcessCPUTime), Instant::now());
     let report = runner.run_worker("work for a second", RunOptions::default());
     let report = report.await.expect("a worker");
     let total = begun.elapsed();
@@ -85,18 +97,18 @@ async fn with_us(runner: &WorkerRunner, reported: &Mutex<Spent>) -> Spent {
     );
     Spent {
         total,
-        cpu: cpu_time().saturating_sub(cpu),
+        cpu: cpu_time(ClockId::ProcessCPUTime).saturating_sub(cpu),
         ..*reported.lock().expect("nothing panics")
     }
 }
 
 /// The same agent as a task of its own: outside a scope its recording calls do nothing.
 async fn without_us() -> Spent {
-    let (cpu, begun) = (cpu_time(), Instant::now());
+    let (cpu, begun) = (cpu_time(ClockId::ProcessCPUTime), Instant::now());
     let spent = tokio::spawn(work()).await.expect("no panic");
     Spent {
         total: begun.elapsed(),
-        cpu: cpu_time().saturating_sub(cpu),
+        cpu: cpu_time(ClockId::ProcessCPUTime).saturating_sub(cpu),
         ..spent
     }
 }
@@ -151,6 +163,7 @@ pub(crate) fn run() {
         );
     };
     show("inside recording calls", best(&|it| it.recording, &with));
+    show("of that, CPU time", best(&|it| it.recording_cpu, &with));
     show(
         "making and finishing the worker (all of its time but the agent's)",
         best(&|it| it.total.saturating_sub(it.agent), &with),

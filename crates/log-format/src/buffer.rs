@@ -97,23 +97,20 @@ impl Buffer {
     /// Appends `text` unless `unusual` sets the highest bit of one of its bytes; answers whether it did.
     #[inline]
     pub(crate) fn push_unless(&mut self, text: &str, unusual: impl Fn(u64) -> u64) -> bool {
-        let (start, bytes) = (self.len, text.as_bytes());
-        let flags = if let Some(last) = bytes.last_chunk() {
-            // The last word stands partly on the one before it, rather than byte by byte.
-            let last = u64::from_le_bytes(*last);
-            let words = bytes.as_chunks().0.iter();
-            let words = words.map(|it| u64::from_le_bytes(*it));
-            let flags = words.fold(unusual(last), |flags, word| flags | unusual(word));
-            self.push(bytes);
-            flags
-        } else {
+        let is_usual = |word| unusual(word) & repeat(0x80) == 0;
+        let bytes = text.as_bytes();
+        let Some(last) = bytes.last_chunk() else {
             let word = short_word(bytes);
-            self.put_first(&word.to_le_bytes(), bytes.len());
-            unusual(word)
+            if is_usual(word) {
+                self.put_first(&word.to_le_bytes(), bytes.len());
+            }
+            return is_usual(word);
         };
-        let usual = flags & repeat(0x80) == 0;
-        if !usual {
-            self.len = start;
+        // The last word stands partly on the one before it, rather than byte by byte.
+        let mut words = bytes.as_chunks().0.iter().chain([last]);
+        let usual = words.all(|it| is_usual(u64::from_le_bytes(*it)));
+        if usual {
+            self.push(bytes);
         }
         usual
     }
