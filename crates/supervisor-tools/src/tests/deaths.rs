@@ -201,7 +201,7 @@ async fn the_book_knows_better_than_metadata_that_got_no_end() {
     );
     let text = office.read(id).await;
     assert!(
-        text.contains("Execution time: 1000ms (1.0s)\n\n(No result"),
+        text.contains("Execution time: 1000ms (1.0s)\n\n(result.txt is missing"),
         "{text}"
     );
 }
