@@ -214,7 +214,7 @@ impl WorkerWriter {
     /// Does something, and again where it failed for want of what this store holds back.
     fn attempt(&self, act: impl Fn(&Files) -> io::Result<()>) -> io::Result<()> {
         // Descriptors that are in use right now are free in a moment.
-        const TRIES: u32 = 20;
+        const TRIES: u32 = 100;
         const PAUSE: Duration = Duration::from_millis(5);
         let mut tries = 1;
         loop {
