@@ -86,7 +86,7 @@ fn a_killed_run_is_shown_as_died_by_whoever_looks_next() {
         );
         assert!(!dir.join("activity.json").exists());
 
-        let result = place.run(&["result", "1"]).answer();
+        let result = place.run(&["result", "1"]).expect(1).stdout;
         let head = result.split("\n\n").nth(1).unwrap();
         let (time, rest) = head.split_once('\n').unwrap();
         assert!(time.starts_with("Execution time: "), "{result}");

@@ -72,7 +72,7 @@ pub use crate::{
     prompt::SUPERVISOR_PROMPT,
     runners::{RunnerSource, UnknownModel},
     supervisor::{Activity, Cancelled, DEFAULT_CONCURRENCY, Supervisor, SupervisorError},
-    texts::one_line,
+    texts::{missing_result, one_line},
     tools::{
         DEFAULT_GREP_HOURS, DEFAULT_LIMIT, DEFAULT_WAIT, SpawnRequest, SupervisorTools, ToolAnswer,
         ToolFailure,

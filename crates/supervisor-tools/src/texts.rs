@@ -7,7 +7,7 @@ use metrics_collector::CallKind;
 use metrics_core::{DurationText, WorkerId};
 use worker_runner::WARNINGS;
 
-use crate::{Activity, Ordinal, workers::WorkerRow};
+use crate::{Activity, Ordinal, dead::has_died, workers::WorkerRow};
 
 /// An error in a text is at most as long as in an event.
 const MAX_ERROR_CHARS: usize = 2000;
@@ -175,6 +175,15 @@ pub(crate) fn file_part(mut part: FilePart) -> String {
         );
     }
     part.text
+}
+
+/// What stands for the result of a worker without a `result.txt`: one that died had nobody left to write it.
+pub fn missing_result(metadata: &Metadata) -> &'static str {
+    if has_died(metadata) {
+        worker_runner::NO_RESULT
+    } else {
+        "(result.txt is missing: it could not be written, or was removed)"
+    }
 }
 
 /// A duration in a sentence: `98ms`, `12s`, `2m 15s`, `1h 2m 3s`.

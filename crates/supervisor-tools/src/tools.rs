@@ -19,7 +19,6 @@ use worker_runner::{DEFAULT_TIMEOUT, ToolDefinition};
 
 use crate::{
     Activity, Cancelled, Job, JobId, JobRef, JobStatus, NewJob, Supervisor, SupervisorError,
-    dead::has_died,
     digest::Digest,
     texts,
     workers::{DamagedWorker, Found, FoundWorker, RowFilter, RowStatus},
@@ -36,8 +35,6 @@ pub const DEFAULT_LIMIT: usize = 20;
 pub const DEFAULT_GREP_HOURS: f64 = 24.0;
 /// A longer task could not be read back from its metadata, where a control character takes six bytes.
 const MAX_TASK_BYTES: usize = 10 << 20;
-/// What stands for a result that is not on disk.
-const RESULT_MISSING: &str = "(result.txt is missing: it could not be written, or was removed)";
 /// Problems that are shown; the rest is counted.
 const SHOWN_PROBLEMS: usize = 10;
 
@@ -210,11 +207,9 @@ impl SupervisorTools {
                 )
             }
             Ok(part) => part.text,
-            // Nobody was left to write one.
-            Err(StoreError::FileNotFound { .. }) if has_died(&found.metadata) => {
-                worker_runner::NO_RESULT.to_owned()
+            Err(StoreError::FileNotFound { .. }) => {
+                texts::missing_result(&found.metadata).to_owned()
             }
-            Err(StoreError::FileNotFound { .. }) => RESULT_MISSING.to_owned(),
             Err(error) => return Err(error.into()),
         };
         Ok(format!("Result from {name}:\n\n{head}\n{result}"))

@@ -137,14 +137,15 @@ fn a_result_is_found_by_number_and_by_worker() {
 }
 
 #[test]
-fn a_lost_result_is_said_to_be_none_in_text_and_json() {
+fn a_lost_result_is_said_to_be_missing_in_text_and_json() {
     let place = Place::new();
     let dir = place.worker("say hello");
     fs::remove_file(dir.join("result.txt")).unwrap();
     let text = place.run(&["result", "1"]).answer();
-    assert!(text.ends_with("\n\n(No result generated)\n"), "{text}");
+    let missing = "(result.txt is missing: it could not be written, or was removed)";
+    assert!(text.ends_with(&format!("\n\n{missing}\n")), "{text}");
     let report = place.run(&["result", "1", "--json"]).json();
-    assert_eq!(report["result"], "(No result generated)");
+    assert_eq!(report["result"], missing);
 }
 
 #[test]

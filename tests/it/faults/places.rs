@@ -214,9 +214,11 @@ fn what_a_worker_does_to_its_own_file_costs_only_what_was_in_it() {
         let dir = dirs.next().unwrap();
         let metadata = metadata(&dir);
         let path = dir.join("metrics.jsonl");
-        let stored = match fs::symlink_metadata(&path).unwrap().is_file() {
-            true => MetricsFile::read(&path).events.len(),
-            false => 0,
+        let is_file = fs::symlink_metadata(&path).unwrap().is_file();
+        let stored = if is_file {
+            MetricsFile::read(&path).events.len()
+        } else {
+            0
         };
         let lost = metadata["events_lost"].as_u64().unwrap();
         // The first model call, the command, and two more model calls.

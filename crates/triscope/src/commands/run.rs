@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use artifact_store::{Metadata, Status, StoreError};
 use serde::Serialize;
-use supervisor_tools::{JobId, JobRef, SpawnRequest, SupervisorTools, ToolFailure};
-use worker_runner::{DEFAULT_TIMEOUT, NO_RESULT};
+use supervisor_tools::{
+    JobId, JobRef, SpawnRequest, SupervisorTools, ToolFailure, missing_result,
+};
+use worker_runner::DEFAULT_TIMEOUT;
 
 use crate::{app::App, cli::Run, exit::Exit, output, progress::Progress, signals::Signals};
 
@@ -116,14 +118,14 @@ pub(crate) async fn report(
     // Whether it has ended, and what to say if not, is the tool's to tell.
     tools.read_worker_result(job).await?;
     let metadata = tools.metadata(job).await?;
-    let worker_id = metadata.worker_id.clone();
+    let (worker_id, missing) = (metadata.worker_id.clone(), missing_result(&metadata));
     let result = app
         .store()
         .unblock(move |store| {
             let mut result = String::new();
             let file = artifact_store::file_names::RESULT;
             match super::read::whole_file(store, &worker_id, file, 0, |it| result.push_str(it)) {
-                Err(StoreError::FileNotFound { .. }) => Ok(NO_RESULT.to_owned()),
+                Err(StoreError::FileNotFound { .. }) => Ok(missing.to_owned()),
                 read => read.map(|()| result),
             }
         })

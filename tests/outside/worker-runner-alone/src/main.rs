@@ -18,12 +18,8 @@ impl ChatModel for MyModel {
     }
 
     async fn chat(&self, _: ChatRequest<'_>) -> Result<ChatReply, ModelError> {
-        Ok(ChatReply {
-            message: Message::text(Role::Assistant, "The result is 42."),
-            usage: Default::default(),
-            ttft: None,
-            provider: None,
-        })
+        let answer = Message::text(Role::Assistant, "The result is 42.");
+        Ok(ChatReply::new(answer))
     }
 }
 
