@@ -16,7 +16,7 @@ pub(crate) fn fmt_layer() -> tracing::Dispatch {
         .into()
 }
 
-/// One event with the fields of a model call.
+/// One event with the fields that our line of a model call has.
 pub(crate) fn event() {
     tracing::info!(
         phase = "initial",
@@ -26,6 +26,7 @@ pub(crate) fn event() {
         prompt_tokens = 1234_u64,
         completion_tokens = 89_u64,
         total_tokens = 1323_u64,
+        event = "llm_call_complete",
         "llm_call_complete"
     );
 }
