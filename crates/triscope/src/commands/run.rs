@@ -4,9 +4,7 @@ use std::time::Duration;
 
 use artifact_store::{Metadata, Status, StoreError};
 use serde::Serialize;
-use supervisor_tools::{
-    JobId, JobRef, SpawnRequest, SupervisorTools, ToolFailure, missing_result,
-};
+use supervisor_tools::{JobId, JobRef, SpawnRequest, SupervisorTools, ToolFailure, missing_result};
 use worker_runner::DEFAULT_TIMEOUT;
 
 use crate::{app::App, cli::Run, exit::Exit, output, progress::Progress, signals::Signals};
