@@ -59,14 +59,14 @@ pub(crate) enum Command {
     Grep(Grep),
     /// Print a worker's metadata
     Meta(Job),
+    /// Remove the oldest ended workers
+    Prune(Prune),
     /// Look for what is wrong, and say what to do about it; changes nothing
     Doctor(Doctor),
     /// Print a script that completes commands and options in a shell
     Completions(Completions),
     /// Print the manual page, for `man -l -`
     Man,
-    /// Remove the oldest ended workers
-    Prune(Prune),
 }
 
 #[derive(Debug, Args)]
