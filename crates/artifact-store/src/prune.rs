@@ -15,6 +15,7 @@ use crate::{
     data_dir::OWN_DIR,
     disk::create_private_dir,
     liveness::Pulses,
+    run,
 };
 
 /// Where workers are on their way out, in triscope's own directory.
@@ -73,7 +74,7 @@ impl ArtifactStore {
     ///
     /// One that has not ended stays, also if nobody can tell whether it lives; so does what is no readable worker, or has
     /// something mounted in it. For readers a worker is there whole or not at all. What another process was killed over
-    /// is removed, too.
+    /// is removed, too, and so are the lock files of processes that died.
     ///
     /// # Errors
     /// Only if the data directory itself cannot be used; all else is a problem in the answer.
@@ -86,6 +87,12 @@ impl ArtifactStore {
             Some(Trash::open(self, &data_dir, &mut pruned.problems)?)
         };
         let workers = self.oldest_first(options, &data_dir, &mut pruned.problems)?;
+        if !options.dry_run {
+            // All workers were just looked at, so those of the dead are marked.
+            for run in self.dead_runs()? {
+                let _ = fs::remove_file(run::lock_path(&run::run_dir(self.data_dir()), &run));
+            }
+        }
         let made_before = options.older_than.map(|it| {
             let micros = i64::try_from(it.as_micros()).unwrap_or(i64::MAX);
             self.clock().timestamp().plus_micros(-micros)

@@ -131,6 +131,6 @@ pub(crate) fn run_dir(data_dir: &Path) -> PathBuf {
     data_dir.join(OWN_DIR).join("run")
 }
 
-fn lock_path(run_dir: &Path, id: &str) -> PathBuf {
+pub(crate) fn lock_path(run_dir: &Path, id: &str) -> PathBuf {
     run_dir.join(format!("{id}.lock"))
 }

@@ -382,3 +382,25 @@ fn one_that_is_read_meanwhile_is_there_whole_or_not_at_all() {
     let gone = it.store.worker(&worker.id());
     assert!(matches!(gone, Err(StoreError::WorkerNotFound { .. })));
 }
+
+#[test]
+fn lock_files_of_the_dead_go_and_those_of_the_living_stay() {
+    let it = TestStore::new();
+    let run_dir = it.store.own_dir().join("run");
+    let dead = run_dir.join("786060f4-3f9c-491d-b3e9-a242018eff9a.lock");
+    fs::write(&dead, "").unwrap();
+    let own = run_dir.join(format!("{}.lock", it.store.run_id()));
+    let look = PruneOptions {
+        keep: Some(0),
+        dry_run: true,
+        ..PruneOptions::default()
+    };
+    it.store.prune(&look).unwrap();
+    assert!(dead.exists() && own.exists());
+    let options = PruneOptions {
+        dry_run: false,
+        ..look
+    };
+    it.store.prune(&options).unwrap();
+    assert!(!dead.exists() && own.exists());
+}

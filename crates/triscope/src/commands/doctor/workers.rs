@@ -275,7 +275,7 @@ pub(super) fn dead_runs(store: &ArtifactStore) -> Vec<Finding> {
                 count(runs.len(), "lock file"),
                 runs.join(".lock, ")
             ),
-            "they are in nobody's way, and can be deleted",
+            "they are in nobody's way; `triscope prune` removes them",
         ),
         Err(error) => Finding::warn(CHECK, error.to_string(), "change its owner or mode"),
     };
