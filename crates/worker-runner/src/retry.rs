@@ -50,7 +50,7 @@ impl RetryPolicy {
     }
 
     /// How long to wait after attempt number `attempt` failed with `error`; `None` to give up.
-    fn pause(&self, error: &ModelError, attempt: u32) -> Option<Duration> {
+    pub(crate) fn pause(&self, error: &ModelError, attempt: u32) -> Option<Duration> {
         if attempt >= self.attempts || !error.class.is_transient() {
             return None;
         }

@@ -1,6 +1,6 @@
 //! A failed model call is tried again where that may help, and every attempt is an event.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use artifact_store::Status;
 use serde_json::{Value, json};
@@ -119,29 +119,29 @@ async fn attempts_end_and_the_last_failure_is_the_worker_s() {
     assert_eq!(numbers, [json!(1), json!(2), json!(3)]);
 }
 
-#[tokio::test(start_paused = true)]
-async fn pauses_double_up_to_a_bound_and_differ_at_random() {
+#[test]
+fn pauses_double_up_to_a_bound_and_differ_at_random() {
     let policy = RetryPolicy {
         attempts: 6,
         first_pause: Duration::from_secs(1),
         longest_pause: Duration::from_secs(4),
         total: LONG,
     };
-    let mut whole = Vec::new();
-    for _ in 0..3 {
-        let home = Home::new();
-        let started = Instant::now();
-        let turns = [1, 2, 3, 4, 5, 6].map(|_| fails(ErrorClass::Unreachable));
-        run(&home, policy.clone(), LONG, turns).await;
-        // 1 + 2 + 4 + 4 + 4 seconds, a quarter less at most.
-        let elapsed = started.elapsed();
-        assert!(
-            (Duration::from_secs_f64(11.25)..Duration::from_secs(16)).contains(&elapsed),
-            "{elapsed:?}"
-        );
-        whole.push(elapsed);
+    let error = ModelError::new(ErrorClass::Unreachable, "down");
+    let mut first_pauses = HashSet::new();
+    for _ in 0..50 {
+        // A quarter less at most.
+        for (attempt, whole) in [(1, 1.0), (2, 2.0), (3, 4.0), (4, 4.0), (5, 4.0)] {
+            let pause = policy.pause(&error, attempt).unwrap();
+            let range = 0.75 * whole..=whole;
+            assert!(range.contains(&pause.as_secs_f64()), "{attempt}: {pause:?}");
+            if attempt == 1 {
+                first_pauses.insert(pause);
+            }
+        }
     }
-    assert!(whole[0] != whole[1] || whole[1] != whole[2], "{whole:?}");
+    assert!(first_pauses.len() > 10, "{first_pauses:?}");
+    assert_eq!(policy.pause(&error, 6), None);
 }
 
 #[tokio::test(start_paused = true)]
