@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use artifact_store::{EVENTS_LOST_REASON, Metadata, Status, StoreError, WorkerWriter};
+use artifact_store::{Metadata, Status, StoreError, WorkerWriter};
 use metrics_collector::MetricsCollector;
 use metrics_core::{CallStart, CallTime, Clock, ErrorText};
 use serde_json::{Map, Value};
@@ -224,7 +224,7 @@ impl Running {
         for problem in &problems {
             self.context.warn(problem);
         }
-        let settled = self.settle(flush_timeout, |it| {
+        let settled = self.worker.settle(flush_timeout, |it| {
             add_facts(it, self.context.facts());
             it.status = status;
             it.finished_at = Some(CallTime::new(self.started.timestamp(), duration).end_ts());
@@ -259,31 +259,13 @@ impl Running {
     ) -> Result<(), StoreError> {
         self.to_sum_up = None;
         let Summary { text, meta } = summary;
-        let written = self.settle(flush_timeout, |it| {
+        let written = self.worker.settle(flush_timeout, |it| {
             it.summary = Some(text.clone());
             it.summary_meta = meta;
         });
         self.lifecycle
             .send(|| WorkerEvent::SummaryReady { summary: text });
-        written
-    }
-
-    /// Waits for the events, then changes the metadata, which also says how many there are and how many are lost.
-    fn settle(
-        &self,
-        flush_timeout: Duration,
-        change: impl FnOnce(&mut Metadata),
-    ) -> Result<(), StoreError> {
-        let (counts, reason) = self.worker.finish_metrics(flush_timeout);
-        self.worker.update(|it| {
-            change(it);
-            if let Some(reason) = reason.filter(|_| counts.lost > 0) {
-                it.extra
-                    .insert(EVENTS_LOST_REASON.to_owned(), Value::String(reason));
-            }
-            it.events = Some(counts.recorded);
-            it.events_lost = Some(counts.lost);
-        })
+        written.map(drop)
     }
 }
 
