@@ -8,7 +8,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use metrics_core::{EventSink, WorkerId};
@@ -53,8 +53,8 @@ pub struct WorkerWriter {
     metrics: Arc<MetricsFile>,
     files: Files,
     room: Room,
-    /// No event is waited for any more, so room that is given back is not taken by one.
-    is_ending: AtomicBool,
+    /// It is made and has not ended: its events need room, and what could not be written once is written with the next.
+    is_at_work: AtomicBool,
     /// The worker is alive for other processes as long as this lives, which may be longer than its store.
     _run: Arc<Run>,
 }
@@ -79,7 +79,7 @@ impl WorkerWriter {
             metrics,
             files,
             room,
-            is_ending: AtomicBool::new(false),
+            is_at_work: AtomicBool::new(false),
             _run: Arc::clone(run),
         };
         let created = worker
@@ -94,6 +94,7 @@ impl WorkerWriter {
             Ok(()) => {
                 let task = worker.lock().task.len();
                 worker.room.keep(&worker.files, task);
+                worker.is_at_work.store(true, Ordering::Relaxed);
                 Ok(worker)
             }
             Err(error) => {
@@ -131,7 +132,7 @@ impl WorkerWriter {
     /// the counts and, where events were lost, why.
     pub fn finish_metrics(&self, timeout: Duration) -> (EventCounts, Option<String>) {
         let closed = self.metrics.close(timeout);
-        self.is_ending.store(true, Ordering::Relaxed);
+        self.is_at_work.store(false, Ordering::Relaxed);
         closed
     }
 
@@ -213,19 +214,24 @@ impl WorkerWriter {
 
     /// Does something, and again where it failed for want of what this store holds back.
     fn attempt(&self, act: impl Fn(&Files) -> io::Result<()>) -> io::Result<()> {
-        // Descriptors that are in use right now are free in a moment.
-        const TRIES: u32 = 100;
+        // Descriptors that are in use right now are free in a moment, but many may be after them. A worker at work is
+        // not held up for long; how it began and ended has to be written, as nothing would repeat it.
         const PAUSE: Duration = Duration::from_millis(5);
-        let mut tries = 1;
+        let patience = if self.is_at_work.load(Ordering::Relaxed) {
+            Duration::from_millis(500)
+        } else {
+            Duration::from_secs(20)
+        };
+        let mut first_failure = None;
         loop {
-            match act(&self.files) {
-                Err(error) if tries < TRIES && self.let_go_for(&error) => {
-                    if tries > 1 {
-                        thread::sleep(PAUSE);
-                    }
-                    tries += 1;
-                }
+            let error = match act(&self.files) {
+                Err(error) if self.let_go_for(&error) => error,
                 done => return done,
+            };
+            match first_failure {
+                None => first_failure = Some(Instant::now()),
+                Some(at) if at.elapsed() < patience => thread::sleep(PAUSE),
+                Some(_) => return Err(error),
             }
         }
     }
@@ -233,7 +239,7 @@ impl WorkerWriter {
     fn let_go_for(&self, error: &io::Error) -> bool {
         match error.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                self.is_ending.load(Ordering::Relaxed) && self.room.give_back(&self.files)
+                !self.is_at_work.load(Ordering::Relaxed) && self.room.give_back(&self.files)
             }
             _ if is_out_of_descriptors(error) => {
                 self.metrics.close_all_handles();

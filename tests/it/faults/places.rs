@@ -172,8 +172,9 @@ fn a_directory_that_cannot_be_entered_for_a_while_loses_nothing() {
 fn a_hundred_workers_get_by_with_twenty_descriptors() {
     for mode in MODES {
         let it = Recording::new();
-        let arguments =
-            format!("--mode {mode} --workers 100 --events 20 --flush-every 10 --log log");
+        let arguments = format!(
+            "--mode {mode} --workers 100 --events 20 --flush-every 10 --flush-timeout 60000 --log log"
+        );
         // Nobody but the store may be short of them.
         let command = it.command_without_acknowledgements(&arguments);
         let finished = finish(&mut limited("ulimit -n 20", &command));
