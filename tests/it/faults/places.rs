@@ -193,12 +193,13 @@ fn a_hundred_workers_get_by_with_twenty_descriptors() {
 fn what_a_worker_does_to_its_own_file_costs_only_what_was_in_it() {
     for harm in [
         "rm workers/2*/metrics.jsonl",
-        "cd workers/2* && rm metrics.jsonl && mkdir metrics.jsonl",
-        "cd workers/2* && rm metrics.jsonl && mkfifo metrics.jsonl",
-        "cd workers/2* && rm metrics.jsonl && ln -s /dev/full metrics.jsonl",
+        // Between the two there may be a new file already.
+        "cd workers/2* && until rm -f metrics.jsonl; mkdir metrics.jsonl 2>&-; do :; done",
+        "cd workers/2* && mkfifo pipe && mv -f pipe metrics.jsonl",
+        "cd workers/2* && ln -s /dev/full link && mv -f link metrics.jsonl",
         "cd workers/2* && : > metrics.jsonl",
         "cd workers/2* && echo torn | tr -d \"\\n\" >> metrics.jsonl",
-        "rm -r workers/.triscope",
+        "until rm -r workers/.triscope 2>&-; do :; done",
     ] {
         let place = Place::new();
         let finished = place.run(&["run", &format!("run `{harm}; echo harmed`")]);

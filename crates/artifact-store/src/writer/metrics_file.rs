@@ -41,6 +41,8 @@ struct State {
     appender: Option<Box<Appender>>,
     /// So many wait for it.
     n_waiting: usize,
+    /// Somebody needs the descriptor of the one who writes.
+    close_when_back: bool,
 }
 
 impl MetricsFile {
@@ -53,6 +55,7 @@ impl MetricsFile {
                 pending: Pending::default(),
                 appender: Some(Box::new(Appender::new(path))),
                 n_waiting: 0,
+                close_when_back: false,
             }),
             is_back: Condvar::new(),
         })
@@ -86,13 +89,21 @@ impl MetricsFile {
         self.state().pending.counts()
     }
 
+    /// Lets go of the file's descriptor, at the latest when the write in progress is over.
     pub(super) fn close_handle(&self) {
-        // Without it somebody is writing; it will be closed another time.
-        let output = self.state().appender.as_mut().and_then(|it| it.close());
+        let mut state = self.state();
+        let output = match &mut state.appender {
+            Some(appender) => appender.close(),
+            None => {
+                state.close_when_back = true;
+                None
+            }
+        };
+        drop(state);
         drop(output); // Outside the lock.
     }
 
-    /// Closes the files of all workers of this writer, but for those that are being written.
+    /// Closes the files of all workers of this writer; those that are being written, when that is over.
     pub(crate) fn close_all_handles(&self) {
         self.writer.shared.close_all_handles();
     }
@@ -175,13 +186,14 @@ impl MetricsFile {
     /// Notes how writing went, and puts the appender back.
     fn put_back(
         &self,
-        appender: Box<Appender>,
+        mut appender: Box<Appender>,
         chunk: Chunk,
         outcome: &Outcome,
         by_thread: bool,
     ) -> Progress {
         let shared = &self.writer.shared;
         let mut state = self.state();
+        let closed = std::mem::take(&mut state.close_when_back).then(|| appender.close());
         let (progress, answers, emptied) =
             state
                 .pending
@@ -192,9 +204,9 @@ impl MetricsFile {
         if is_awaited {
             self.is_back.notify_all();
         }
-        if outcome.opened
-            && let Some(this) = self.this.upgrade()
-        {
+        let stays_open = outcome.opened && closed.is_none();
+        drop(closed);
+        if stays_open && let Some(this) = self.this.upgrade() {
             shared.note_open(&this);
         }
         if outcome.error.as_ref().is_some_and(is_out_of_descriptors) {

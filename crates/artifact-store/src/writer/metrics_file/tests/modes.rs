@@ -301,6 +301,43 @@ fn with_no_file_descriptors_left_events_wait_until_there_are() {
 }
 
 #[test]
+fn a_descriptor_that_is_needed_elsewhere_is_free_once_the_write_that_uses_it_is_over() {
+    for mode in RecordMode::ALL {
+        let (disk, state, _) = faulty_disk(|_| Fate::Done);
+        let writer = writer_in(mode, disk, &Budget::new(ROOMY));
+        let file = metrics_file(&writer, "f");
+        record(&file, "0");
+        file.flush(&file.worker).wait(LONG).unwrap();
+        // One descriptor is all there is.
+        let (report, tried) = std::sync::mpsc::channel();
+        let disk = Arc::downgrade(&state);
+        state.set_fault(move |op| match op {
+            Op::Open(_) if disk.upgrade().is_some_and(|it| it.n_open() > 0) => {
+                let _ = report.send(());
+                Fate::Fails(Errno::MFILE)
+            }
+            _ => Fate::Done,
+        });
+        let write = state.hang("f");
+        let other = metrics_file(&writer, "other");
+        std::thread::scope(|scope| {
+            scope.spawn(|| record(&file, "1"));
+            write.wait_until_reached();
+            scope.spawn(|| record(&other, "2"));
+            for _ in 0..2 {
+                tried.recv_timeout(LONG).unwrap(); // At the second time all know what the first one met.
+            }
+            write.let_one_through();
+        });
+        for file in [&other, &file] {
+            assert_eq!(file.close(LONG).0.lost, 0, "{mode}");
+        }
+        assert_eq!(tools_of(&state, "f"), numbers(0..2));
+        assert_eq!(tools_of(&state, "other"), numbers(2..3));
+    }
+}
+
+#[test]
 fn an_interrupted_write_goes_on_in_each_mode() {
     for mode in WAITING {
         let (disk, state, _) = fake_disk(|_, number, bytes| match number % 3 {
