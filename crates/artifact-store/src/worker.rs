@@ -241,6 +241,11 @@ impl WorkerWriter {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
                 !self.is_at_work.load(Ordering::Relaxed) && self.room.give_back(&self.files)
             }
+            // Somebody removed the directory. What a worker found out is kept all the same.
+            io::ErrorKind::NotFound if !self.is_at_work.load(Ordering::Relaxed) => {
+                let made_again = self.files.disk.create_dir(&self.dir);
+                made_again.is_ok() && self.files.sync_name(&self.dir).is_ok()
+            }
             _ if is_out_of_descriptors(error) => {
                 self.metrics.close_all_handles();
                 true

@@ -86,17 +86,18 @@ fn a_directory_replaced_in_mid_run_costs_what_was_in_it() {
 fn a_directory_deleted_in_mid_run_costs_all_events_and_no_result() {
     for mode in MODES {
         let (it, report) = record_around(mode, |dir| fs::remove_dir_all(dir).unwrap());
-        assert_eq!(it.workers(), [""; 0].map(std::path::PathBuf::from));
-        assert_eq!(
-            (&report["events"], &report["events_lost"]),
-            (&200.into(), &200.into())
-        );
-        assert_logged(&it.folder().join("log"), &report, 200);
+        // It is made again for what the worker found out.
+        let lost = assert_accounted_for(&report, &dir_of(&it, &report), 200);
+        assert_eq!(lost, 200);
         let problems = report["problems"].to_string();
         assert!(
-            problems.contains("result.txt") && problems.contains("metadata.json"),
+            problems.contains("thread.jsonl")
+                && !problems.contains("result.txt")
+                && !problems.contains("metadata.json"),
             "{problems}"
         );
+        assert_logged(&it.folder().join("log"), &report, 200);
+        assert_told(&it, &report, lost, "the worker's directory is gone");
     }
 }
 
