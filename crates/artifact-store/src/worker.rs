@@ -243,8 +243,14 @@ impl WorkerWriter {
             }
             // Somebody removed the directory. What a worker found out is kept all the same.
             io::ErrorKind::NotFound if !self.is_at_work.load(Ordering::Relaxed) => {
-                let made_again = self.files.disk.create_dir(&self.dir);
-                made_again.is_ok() && self.files.sync_name(&self.dir).is_ok()
+                let made_again = self.files.disk.create_dir(&self.dir).is_ok();
+                if made_again {
+                    // The events that went with it are counted; a worker without the file would be a damaged one.
+                    let _ = self
+                        .files
+                        .write_new(&self.dir.join(file_names::METRICS), b"");
+                }
+                made_again && self.files.sync_name(&self.dir).is_ok()
             }
             _ if is_out_of_descriptors(error) => {
                 self.metrics.close_all_handles();
