@@ -410,7 +410,7 @@ async fn lost_events_are_in_the_head() {
         }
     });
     let options = RunOptions {
-        flush_timeout: Duration::from_millis(20),
+        flush_timeout: Duration::from_secs(3),
         ..RunOptions::default()
     };
     let runner = WorkerRunner::new(lab.store().clone(), Arc::new(forgetful));

@@ -21,7 +21,7 @@ fn a_disk_that_is_full_holds_what_fits_and_the_rest_is_counted() {
         let it = Recording::in_data_dir(disk.path().join("workers"));
         let log = it.folder().join("log");
         let arguments =
-            format!("--mode {mode} --events 1000 --threads 2 --flush-timeout 200 --log log");
+            format!("--mode {mode} --events 1000 --threads 2 --flush-timeout 3000 --log log");
         let finished = finish(&mut it.command(&arguments));
         let [report] = &reports(finished)[..] else {
             panic!("one worker")
@@ -81,7 +81,7 @@ const LIMIT: &str = "ulimit -f 40";
 fn a_file_that_may_not_grow_holds_what_fits_and_the_rest_is_counted() {
     for mode in MODES {
         let it = Recording::new();
-        let arguments = format!("--mode {mode} --events 500 --flush-timeout 200");
+        let arguments = format!("--mode {mode} --events 500 --flush-timeout 3000");
         let limit = format!("trap '' XFSZ; {LIMIT}");
         let finished = finish(&mut limited(&limit, &it.command(&arguments)));
         let [report] = &reports(finished)[..] else {

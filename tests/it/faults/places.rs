@@ -19,7 +19,7 @@ use crate::{
 fn record_around(mode: &str, harm: impl FnOnce(&Path)) -> (Recording, serde_json::Value) {
     let it = Recording::new();
     let arguments = format!(
-        "--mode {mode} --events 100 --stages 2 --flush-every 50 --flush-timeout 200 --log log"
+        "--mode {mode} --events 100 --stages 2 --flush-every 50 --flush-timeout 3000 --log log"
     );
     let mut running = it.start(&arguments);
     assert_eq!(running.next_line(), "stage 1");
