@@ -55,6 +55,18 @@ impl Arguments {
         }
     }
 
+    /// A shell command that must be there: the argument `command`.
+    pub(crate) fn command(&mut self) -> Result<String, ToolError> {
+        let command = self.text("command")?;
+        if command.trim().is_empty() {
+            return Err(bad("`command` is empty; give a shell command"));
+        }
+        if command.contains('\0') {
+            return Err(bad("`command` holds a NUL character, which no command may"));
+        }
+        Ok(command)
+    }
+
     /// A whole number within `range` that may be left out.
     pub(crate) fn optional_integer(
         &mut self,

@@ -37,6 +37,7 @@ mod read_file;
 mod shell_exec;
 
 mod arguments;
+mod command;
 mod text;
 
 #[cfg(test)]

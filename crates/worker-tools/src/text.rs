@@ -70,8 +70,20 @@ impl HeadTail {
         self.tail.extend(rest);
     }
 
-    /// What was kept, with a line in the middle that says how much was left out.
-    pub(crate) fn into_text(self) -> String {
+    /// Whether `more` bytes would be too many to keep all of them.
+    pub(crate) fn would_leave_out(&self, more: usize) -> bool {
+        let kept = (self.head_limit + self.tail_limit) as u64;
+        self.total.saturating_add(more as u64) > kept
+    }
+
+    /// What is kept so far, in order.
+    pub(crate) fn pieces(&self) -> [&[u8]; 3] {
+        let (first, second) = self.tail.as_slices();
+        [&self.head, first, second]
+    }
+
+    /// What was kept, with a line in the middle that says how much was left out, and where `elsewhere` it is.
+    pub(crate) fn into_text(self, elsewhere: Option<String>) -> String {
         let Self {
             mut head,
             tail,
@@ -91,8 +103,9 @@ impl HeadTail {
         };
         let torn = tail.iter().take(3).take_while(|it| is_continuation(**it));
         let end = &tail[torn.count()..];
+        let elsewhere = elsewhere.map_or_else(String::new, |it| format!("; {it}"));
         format!(
-            "{}\n[… {} of {total} bytes left out …]\n{}",
+            "{}\n[… {} of {total} bytes left out{elsewhere} …]\n{}",
             String::from_utf8_lossy(start),
             total - kept,
             String::from_utf8_lossy(end),
