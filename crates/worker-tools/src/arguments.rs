@@ -86,6 +86,19 @@ impl Arguments {
         }
     }
 
+    /// A whole number that is not negative and may be left out.
+    pub(crate) fn optional_count(&mut self, name: &str) -> Result<Option<u64>, ToolError> {
+        const WANTED: &str = "a whole number of 0 or more";
+        match self.0.remove(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::Number(number)) => match number.as_u64() {
+                Some(count) => Ok(Some(count)),
+                None => Err(bad(format!("`{name}` must be {WANTED}, not {number}"))),
+            },
+            Some(other) => Err(wrong_type(name, WANTED, &other)),
+        }
+    }
+
     /// An object that may be left out; empty then.
     pub(crate) fn optional_object(&mut self, name: &str) -> Result<Map<String, Value>, ToolError> {
         match self.0.remove(name) {

@@ -26,7 +26,8 @@ fn the_builtin_tools_are_these() {
             "get_current_time",
             "http_request",
             "shell_exec",
-            "read_file"
+            "read_file",
+            "list_dir",
         ]
     );
 }

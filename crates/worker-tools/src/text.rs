@@ -7,32 +7,41 @@ const SHOWN_CHARS: usize = 200;
 
 /// A model's own text as an error repeats it: its beginning, with control characters escaped.
 pub(crate) fn shown(text: &str) -> String {
-    let mut res: String = text
-        .chars()
-        .take(SHOWN_CHARS)
-        .flat_map(|it| {
-            let escaped = it.is_control().then(|| it.escape_default());
-            let plain = escaped.is_none().then_some(it);
-            escaped.into_iter().flatten().chain(plain)
-        })
-        .collect();
+    let mut res = escaped(text.chars().take(SHOWN_CHARS));
     if text.chars().nth(SHOWN_CHARS).is_some() {
         res.push('…');
     }
     res
 }
 
+/// A text on one line, with control characters escaped.
+pub(crate) fn escaped(text: impl Iterator<Item = char>) -> String {
+    text.flat_map(|it| {
+        let escaped = it.is_control().then(|| it.escape_default());
+        let plain = escaped.is_none().then_some(it);
+        escaped.into_iter().flatten().chain(plain)
+    })
+    .collect()
+}
+
 /// The first `limit` bytes as text, without the torn character that the cut may leave at the end.
 pub(crate) fn beginning(bytes: &[u8], limit: usize) -> Cow<'_, str> {
-    if bytes.len() <= limit {
-        return String::from_utf8_lossy(bytes);
-    }
-    let cut = &bytes[..limit];
+    beginning_and_length(bytes, limit).0
+}
+
+/// The same, and how many bytes that text stands for.
+pub(crate) fn beginning_and_length(bytes: &[u8], limit: usize) -> (Cow<'_, str>, usize) {
+    let cut = &bytes[..limit.min(bytes.len())];
     let whole = match std::str::from_utf8(cut) {
-        Err(err) if err.error_len().is_none() => &cut[..err.valid_up_to()],
+        // Where not even one character fits, half of it is better than none for ever.
+        Err(err)
+            if cut.len() < bytes.len() && err.error_len().is_none() && err.valid_up_to() > 0 =>
+        {
+            &cut[..err.valid_up_to()]
+        }
         _ => cut,
     };
-    String::from_utf8_lossy(whole)
+    (String::from_utf8_lossy(whole), whole.len())
 }
 
 /// Keeps the first and the last bytes of a stream of any length, in bounded memory.
