@@ -15,14 +15,13 @@ use super::{SshExecOptions, SshTarget};
 ///
 /// It holds no `'`, as it goes through the other side's login shell. That is the leader of a process group which is the
 /// whole session, so that signals to group 0 reach all of it. The watcher must not hold the outputs, for whose end the other
-/// side waits; and nobody shall read that it was killed.
-const SUPERVISED: &str = r#"exec 3<&0 </dev/null
-(trap "" TERM; while read -r x <&3; do :; done; kill -TERM 0; sleep 2; kill -KILL 0) >/dev/null 2>&1 &
+/// side waits; and nobody shall read that it was killed. Both outputs of the command take one way, which keeps their order.
+const SUPERVISED: &str = r#"exec 3<&0 </dev/null 2>/dev/null
+(trap "" TERM; while read -r x <&3; do :; done; kill -TERM 0; sleep 2; kill -KILL 0) >/dev/null &
 watcher=$!
 exec 3<&-
-sh -c "$1"
+sh -c "$1" 2>&1
 code=$?
-exec 2>/dev/null
 kill -KILL $watcher
 exit $code"#;
 
