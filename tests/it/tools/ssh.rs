@@ -256,7 +256,9 @@ async fn a_command_may_tidy_up_and_say_so() {
     };
     let command = "trap 'echo tidied; exit 0' TERM; while :; do sleep 0.1; done";
     let err = call(options, command).await.unwrap_err();
-    assert!(err.to_string().ends_with("\n\ntidied\n"), "{err}");
+    // The command's own shell may say before that its `sleep` was ended.
+    assert!(matches!(err, ToolError::Timeout(_)), "{err}");
+    assert!(err.to_string().ends_with("\ntidied\n"), "{err}");
 }
 
 #[tokio::test]

@@ -20,7 +20,7 @@ const SUPERVISED: &str = r#"exec 3<&0 </dev/null 2>/dev/null
 (trap "" TERM; while read -r x <&3; do :; done; kill -TERM 0; sleep 2; kill -KILL 0) >/dev/null &
 watcher=$!
 exec 3<&-
-sh -c "$1" 2>&1
+(exec sh -c "$1" 2>&1)
 code=$?
 kill -KILL $watcher
 exit $code"#;
