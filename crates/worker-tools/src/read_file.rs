@@ -129,9 +129,10 @@ fn read(root: &Path, path: &str, offset: u64, max_bytes: usize) -> Result<String
     let (text, n_bytes) = beginning_and_length(&bytes, max_bytes);
     let next = offset + n_bytes as u64;
     // The size is a guess for a file that grows, or that a kernel makes up as it is read.
-    let of = match size > next {
-        true => format!(" of {size}"),
-        false => String::new(),
+    let of = if size > next {
+        format!(" of {size}")
+    } else {
+        String::new()
     };
     Ok(match offset {
         0 => format!("{text}\n[cut: the first {next}{of} bytes; go on with offset={next}]"),

@@ -86,13 +86,12 @@ fn kind_of_v6(address: Ipv6Addr) -> Option<Kind> {
         [0, 0, 0, 0, 0, 0xffff, high, low]
         | [0x64, 0xff9b, 0, 0, 0, 0, high, low]
         | [0x2002, high, low, ..] => return v4(high, low),
-        [0xfc00..=0xfdff, ..] => Kind::Private,
+        // Unique-local ones, and site-local ones as they were called before.
+        [0xfc00..=0xfdff | 0xfec0..=0xfeff, ..] => Kind::Private,
         [0xfe80..=0xfebf, ..] => Kind::LinkLocal,
-        // Site-local: the former unique-local ones.
-        [0xfec0..=0xfeff, ..] => Kind::Private,
         [0xff00..=0xffff, ..] => Kind::Multicast,
         // Protocol assignments, with Teredo among them; documentation, twice.
-        [0x2001, 0..=0x1ff, ..] | [0x2001, 0xdb8, ..] | [0x3fff, 0..=0xfff, ..] => Kind::Reserved,
+        [0x2001, 0..=0x1ff | 0xdb8, ..] | [0x3fff, 0..=0xfff, ..] => Kind::Reserved,
         [0x2000..=0x3fff, ..] => return None,
         _ => Kind::Reserved,
     })

@@ -41,9 +41,10 @@ impl FromStr for AllowedHost {
             }
             _ => (text, None),
         };
-        let host = match bare_v6 {
-            true => format!("[{host}]"),
-            false => host.to_owned(),
+        let host = if bare_v6 {
+            format!("[{host}]")
+        } else {
+            host.to_owned()
         };
         // Spelled as the URLs are that it is compared with.
         let url = Url::parse(&format!("http://{host}/")).map_err(|_| invalid())?;
@@ -111,13 +112,15 @@ impl Forbidden {
             host_of(url),
             url.port_or_known_default().unwrap_or_default(),
         );
-        let resolved = match literal(url) == Some(self.address) {
-            true => String::new(),
-            false => format!("{}: ", shown(&host)),
+        let resolved = if literal(url) == Some(self.address) {
+            String::new()
+        } else {
+            format!("{}: ", shown(&host))
         };
-        let all = match self.kind.is_private() {
-            true => " (or all private addresses with `--allow-private-addresses`)",
-            false => "",
+        let all = if self.kind.is_private() {
+            " (or all private addresses with `--allow-private-addresses`)"
+        } else {
+            ""
         };
         ToolError::Validation(format!(
             "{resolved}{self}, which may not be asked; allow it with `--allow-host {}:{port}`{all}, \

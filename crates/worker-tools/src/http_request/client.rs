@@ -29,13 +29,15 @@ impl Clients {
         lookup: &Lookup,
         variable: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, ToolError> {
-        let rule = match options.allow_private_addresses {
-            true => Rule::PublicAndPrivate,
-            false => Rule::Public,
+        let rule = if options.allow_private_addresses {
+            Rule::PublicAndPrivate
+        } else {
+            Rule::Public
         };
-        let proxies = match options.environment_proxy {
-            true => proxies(variable),
-            false => Vec::new(),
+        let proxies = if options.environment_proxy {
+            proxies(variable)
+        } else {
+            Vec::new()
         };
         let client = |rule| client(rule, lookup, &proxies);
         Ok(Self {

@@ -22,11 +22,10 @@ impl Request {
         };
         // What browsers do: only the later two codes promise to send the same again.
         let method = match response.status().as_u16() {
-            307 | 308 => self.method.clone(),
             303 if self.method == Method::HEAD => Method::HEAD,
             303 => Method::GET,
             301 | 302 if self.method == Method::POST => Method::GET,
-            301 | 302 => self.method.clone(),
+            301 | 302 | 307 | 308 => self.method.clone(),
             _ => return Ok(None),
         };
         let target = location.to_str().ok();

@@ -116,9 +116,10 @@ impl fmt::Display for SshTarget {
         let Self {
             user, host, port, ..
         } = self;
-        match host.contains(':') {
-            true => write!(f, "{user}@[{host}]:{port}"),
-            false => write!(f, "{user}@{host}:{port}"),
+        if host.contains(':') {
+            write!(f, "{user}@[{host}]:{port}")
+        } else {
+            write!(f, "{user}@{host}:{port}")
         }
     }
 }
