@@ -22,3 +22,4 @@ mod tier2_metrics;
 mod tier2_recipes;
 mod tier3_logs;
 mod tier3_recipes;
+mod tools;

@@ -15,7 +15,7 @@ pub(crate) use self::{
     aimock::Aimock,
     lab::{Lab, LabOptions},
     limits::{as_nobody, limited},
-    program::{Background, Finished, demo, finish, program_path, sh, triscope},
+    program::{Background, Finished, demo, finish, peak_memory_kib, program_path, sh, triscope},
     skip::{missing_program, skip},
     text::{Lines, LogFile, MetricsFile, normalised},
     tmpfs::Tmpfs,

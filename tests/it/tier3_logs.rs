@@ -542,6 +542,7 @@ fn every_line_of_the_program_has_the_shape() {
     let mut run = triscope([
         "run",
         "fetch http://127.0.0.1:1/ then calculate 7*6",
+        "--allow-host=127.0.0.1:1",
         "--data-dir",
     ]);
     finish(run.arg(data_dir).env("RUST_LOG", "trace")).expect(0);

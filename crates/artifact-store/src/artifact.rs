@@ -3,6 +3,7 @@
 use std::{
     fs::{File, OpenOptions},
     os::unix::fs::OpenOptionsExt as _,
+    path::PathBuf,
 };
 
 use crate::{StoreError, WorkerWriter};
@@ -20,13 +21,17 @@ impl WorkerWriter {
                 problem: "is not a plain file name",
             });
         }
-        let path = self.dir().join(name);
-        OpenOptions::new()
-            .read(true)
-            .append(true)
-            .create_new(true) // Follows no link, whatever lies there.
-            .mode(0o600)
-            .open(&path)
-            .map_err(StoreError::io("create", path))
+        create_new(self.dir().join(name))
     }
+}
+
+/// Makes an empty file for its owner only, for reading and writing.
+pub(crate) fn create_new(path: PathBuf) -> Result<File, StoreError> {
+    OpenOptions::new()
+        .read(true)
+        .append(true)
+        .create_new(true) // Follows no link, whatever lies there.
+        .mode(0o600)
+        .open(&path)
+        .map_err(StoreError::io("create", path))
 }

@@ -1,7 +1,8 @@
 //! The writing side of one worker's directory.
 
 use std::{
-    fs, io,
+    fs::{self, File},
+    io,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -16,6 +17,7 @@ use serde::Serialize;
 
 use crate::{
     StoreError,
+    artifact::create_new,
     disk::is_out_of_descriptors,
     metadata::Metadata,
     room::Room,
@@ -197,19 +199,40 @@ impl WorkerWriter {
         tool: &str,
         output: &str,
     ) -> Result<String, StoreError> {
-        let dir = self.dir.join(file_names::TOOL_CALLS);
-        let created = self.files.disk.create_dir(&dir);
-        match created.and_then(|()| self.files.sync_name(&dir)) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                return Err(StoreError::io("create", dir)(error));
-            }
-            _ => {}
-        }
+        let dir = self.tool_calls_dir()?;
         let name = format!("{number:03}_{}.txt", plain_name(tool));
         let path = dir.join(&name);
         self.attempt(|files| files.write_whole(&path, output.as_bytes()))
             .map_err(StoreError::io("write", path))?;
         Ok(format!("{}/{name}", file_names::TOOL_CALLS))
+    }
+
+    /// Makes `tool_calls/001_ssh_exec.whole.txt`, for output that is written as it comes because it is too long for
+    /// [`save_tool_output`](Self::save_tool_output). Gives the path relative to the worker's directory, too.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`], also where such a file is there already.
+    pub fn create_tool_output(
+        &self,
+        number: usize,
+        tool: &str,
+    ) -> Result<(File, String), StoreError> {
+        let dir = self.tool_calls_dir()?;
+        let name = format!("{number:03}_{}.whole.txt", plain_name(tool));
+        let file = create_new(dir.join(&name))?;
+        Ok((file, format!("{}/{name}", file_names::TOOL_CALLS)))
+    }
+
+    /// The directory of tool outputs, made where it is not there yet.
+    fn tool_calls_dir(&self) -> Result<PathBuf, StoreError> {
+        let dir = self.dir.join(file_names::TOOL_CALLS);
+        let created = self.files.disk.create_dir(&dir);
+        match created.and_then(|()| self.files.sync_name(&dir)) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                Err(StoreError::io("create", dir)(error))
+            }
+            _ => Ok(dir),
+        }
     }
 
     /// Does something, and again where it failed for want of what this store holds back.

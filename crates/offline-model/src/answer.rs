@@ -103,6 +103,13 @@ fn success(action: &Action<'_>, output: &str, several: bool) -> String {
         Action::Read { path } => {
             format!("{} says: {shown}", cut(path, LABEL_CHARS))
         }
+        Action::List { path } => {
+            format!("{} holds:\n{shown}", cut(path, LABEL_CHARS))
+        }
+        Action::RunOn { host, command } => {
+            let (host, command) = (cut(host, LABEL_CHARS), cut(command, LABEL_CHARS));
+            format!("`{command}` on {host} printed: {shown}")
+        }
         Action::Say { text } | Action::Unknown { text } => (*text).to_owned(),
     }
 }
@@ -123,6 +130,11 @@ fn label(action: &Action<'_>) -> String {
         Action::Fetch { url } => format!("fetch {}", cut(url, LABEL_CHARS)),
         Action::Run { command } => format!("run `{}`", cut(command, LABEL_CHARS)),
         Action::Read { path } => format!("read {}", cut(path, LABEL_CHARS)),
+        Action::List { path } => format!("list files in {}", cut(path, LABEL_CHARS)),
+        Action::RunOn { host, command } => {
+            let (host, command) = (cut(host, LABEL_CHARS), cut(command, LABEL_CHARS));
+            format!("run `{command}` on {host}")
+        }
         Action::Say { text } | Action::Unknown { text } => cut(text, LABEL_CHARS).into_owned(),
     }
 }

@@ -19,6 +19,8 @@
 //! | ``run `command` ``, ``sh `command` `` | `shell_exec` | `` `command` printed: … `` |
 //! | `run: command`, `sh: command`: all the rest of the line | `shell_exec` | `` `command` printed: … `` |
 //! | `read`, `read file` or `read the file`, and a path | `read_file` | `notes.txt says: …` |
+//! | `list files` or `list the files in`, and a path | `list_dir` | `logs holds: …` |
+//! | ``on host run `command` `` | `ssh_exec` | `` `command` on host printed: … `` |
 //! | `say`, and a text | no tool | the text |
 //!
 //! - A URL contains `://` and no space. A path or a URL with spaces stands in backticks; a backticked

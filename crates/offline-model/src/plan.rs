@@ -50,6 +50,13 @@ pub(crate) enum Action<'a> {
     Read {
         path: &'a str,
     },
+    List {
+        path: &'a str,
+    },
+    RunOn {
+        host: &'a str,
+        command: &'a str,
+    },
     Say {
         text: &'a str,
     },
@@ -68,6 +75,10 @@ impl Action<'_> {
             Self::Fetch { url } => ("http_request", json!({"url": url})),
             Self::Run { command } => ("shell_exec", json!({"command": command})),
             Self::Read { path } => ("read_file", json!({"path": path})),
+            Self::List { path } => ("list_dir", json!({"path": path})),
+            Self::RunOn { host, command } => {
+                ("ssh_exec", json!({"host": host, "command": command}))
+            }
             Self::Say { .. } | Self::Unknown { .. } => return None,
         };
         Some((tool, arguments.to_string()))
@@ -202,6 +213,8 @@ impl<'a> Splitter<'a> {
             Opening::Fetch(url) => Action::Fetch { url },
             Opening::Run(command) => Action::Run { command },
             Opening::Read(path) => Action::Read { path },
+            Opening::List(path) => Action::List { path },
+            Opening::RunOn(host, command) => Action::RunOn { host, command },
         };
         self.push(action);
     }

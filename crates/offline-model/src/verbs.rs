@@ -30,6 +30,10 @@ pub(crate) enum Opening<'a> {
     Run(&'a str),
     /// A whole step already.
     Read(&'a str),
+    /// A whole step already.
+    List(&'a str),
+    /// A whole step already: the host and the command.
+    RunOn(&'a str, &'a str),
 }
 
 /// The step that begins here, if one does, and what follows its beginning.
@@ -112,6 +116,28 @@ fn with_verb(mut words: Words<'_>) -> Option<(Opening<'_>, Words<'_>)> {
             return Some((Opening::Read(second.text), ahead));
         }
         return Some((Opening::Read(first.text), words));
+    }
+    if is(&["list"]) {
+        words.take_one_of(&["the"]);
+        if !words.take_one_of(&["files", "directory", "folder"]) {
+            return None;
+        }
+        words.take_one_of(&["in", "of"]);
+        words.take_one_of(&["the"]);
+        let mut ahead = words;
+        // Where none is named it is the one the worker works in; "and" begins another step.
+        let named = ahead.next_token().filter(names_something);
+        return Some(match named.filter(|it| !it.is_one_of(&["and", "then"])) {
+            Some(path) => (Opening::List(path.text), ahead),
+            None => (Opening::List("."), words),
+        });
+    }
+    if is(&["on"]) {
+        let host = words.next_word()?;
+        if !words.take_one_of(&["run", "run:"]) {
+            return None;
+        }
+        return quoted(&mut words).map(|command| (Opening::RunOn(host, command), words));
     }
     if is(&["say"]) {
         return Some((Opening::Text, words));

@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand, builder::NonEmptyStringValueParser};
 use program_agent::OutputFormat;
 use supervisor_tools::RowStatus;
 
-use crate::models::ModelArgs;
+use crate::{models::ModelArgs, tools::ToolArgs};
 
 /// See where worker agents' time, tokens and failures go.
 ///
@@ -94,6 +94,8 @@ pub(crate) struct Run {
     pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) recording: Recording,
+    #[command(flatten)]
+    pub(crate) tools: ToolArgs,
 }
 
 #[derive(Debug, Args)]

@@ -15,6 +15,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use artifact_store::{IfMissing, RecordMode};
 use supervisor_tools::{ToolFailure, one_line};
+use worker_tools::ToolOptions;
 
 use crate::{
     app::App,
@@ -37,8 +38,12 @@ pub(crate) async fn run(cli: Cli) -> Exit {
         Err(error) => return output::fail(Exit::Usage, &error),
     };
     let (common, mode) = (&cli.common, cli.command.recording());
+    let mut demo_server = None;
     let app = match &cli.command {
-        Command::Demo(_) => demo::open(common, mode, models),
+        Command::Demo(_) => demo::open(common, mode, models).map(|(app, server)| {
+            demo_server = Some(server);
+            app
+        }),
         // The worker's tools work where the program was called.
         Command::Run(_) => std::env::current_dir()
             .context("cannot tell the current directory")
@@ -52,7 +57,10 @@ pub(crate) async fn run(cli: Cli) -> Exit {
     };
     let told = tell_of_recoveries(&app, 0);
     let exit = match cli.command {
-        Command::Demo(_) => demo::demo(&app).await,
+        Command::Demo(_) => match demo_server {
+            Some(server) => demo::demo(&app, server).await,
+            None => Ok(Exit::Done), // Opened together above.
+        },
         Command::Run(arguments) => run::run(&app, arguments).await,
         Command::Exec(arguments) => exec::exec(&app, arguments).await,
         Command::Workers(arguments) => read::workers(&app, arguments).await,
@@ -72,8 +80,8 @@ pub(crate) async fn run(cli: Cli) -> Exit {
 impl Command {
     fn models(&self) -> anyhow::Result<Models> {
         match self {
-            Self::Demo(arguments) => Models::new(&arguments.models),
-            Self::Run(arguments) => Models::new(&arguments.models),
+            Self::Demo(arguments) => Models::new(&arguments.models, ToolOptions::default()),
+            Self::Run(arguments) => Models::new(&arguments.models, arguments.tools.options()?),
             _ => Ok(Models::default()),
         }
     }

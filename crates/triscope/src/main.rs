@@ -8,6 +8,7 @@ mod models;
 mod output;
 mod progress;
 mod signals;
+mod tools;
 
 use clap::Parser as _;
 

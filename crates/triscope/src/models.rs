@@ -9,7 +9,7 @@ use http_models::{HttpModel, HttpModelOptions, Protocol};
 use offline_model::{OFFLINE_MODEL, OfflineModel};
 use supervisor_tools::{RunnerSource, UnknownModel};
 use worker_runner::{ChatModel, ReactAgent, ReactLimits, WorkerRunner};
-use worker_tools::builtin_tools;
+use worker_tools::{ToolOptions, builtin_tools_with};
 
 /// What a model is told before its task.
 const SYSTEM_PROMPT: &str = "\
@@ -54,11 +54,13 @@ pub(crate) struct ModelArgs {
 pub(crate) struct Models {
     http: Option<HttpModel>,
     limits: ReactLimits,
+    /// What the tools beside them may reach.
+    pub(crate) tools: ToolOptions,
 }
 
 impl Models {
     /// Makes of the options what can be made of them.
-    pub(crate) fn new(args: &ModelArgs) -> anyhow::Result<Self> {
+    pub(crate) fn new(args: &ModelArgs, tools: ToolOptions) -> anyhow::Result<Self> {
         let limits = ReactLimits {
             steps: args.max_steps,
             tokens: args.max_tokens,
@@ -75,7 +77,11 @@ impl Models {
             }
             _ => Some(http_model(args)?),
         };
-        Ok(Self { http, limits })
+        Ok(Self {
+            http,
+            limits,
+            tools,
+        })
     }
 
     /// Lets workers of `store` ask them, with tools that read files below `tools_root`.
@@ -126,7 +132,7 @@ struct Runners {
 
 impl Runners {
     fn with(&self, model: Arc<dyn ChatModel>, system_prompt: Option<&str>) -> WorkerRunner {
-        let tools = builtin_tools(self.tools_root.clone());
+        let tools = builtin_tools_with(self.tools_root.clone(), self.models.tools.clone());
         let mut agent =
             ReactAgent::new(Arc::clone(&model), tools).limits(self.models.limits.clone());
         if let Some(prompt) = system_prompt {

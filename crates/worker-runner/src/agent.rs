@@ -1,6 +1,7 @@
 //! What an agent is to the runner: something that works on a task and says what it does.
 
 use std::{
+    fs::File,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -126,13 +127,29 @@ impl AgentContext {
 
     /// Keeps a tool's whole output as an artifact.
     pub fn save_tool_output(&self, tool: &str, output: &str) {
-        let number = {
-            let mut state = self.lock();
-            state.tool_calls += 1;
-            state.tool_calls
-        };
+        self.save_output_of_call(self.next_tool_call(), tool, output);
+    }
+
+    /// Counts a tool call whose artifacts are to be written.
+    pub(crate) fn next_tool_call(&self) -> usize {
+        let mut state = self.lock();
+        state.tool_calls += 1;
+        state.tool_calls
+    }
+
+    pub(crate) fn save_output_of_call(&self, number: usize, tool: &str, output: &str) {
         let saved = self.0.worker.save_tool_output(number, tool, output);
         self.lock().note(saved.map(|_path| ()));
+    }
+
+    /// Makes the file for an output that is written as it comes; `None` if it cannot be made.
+    pub(crate) fn create_output_of_call(
+        &self,
+        number: usize,
+        tool: &str,
+    ) -> Option<(File, String)> {
+        let created = self.0.worker.create_tool_output(number, tool);
+        created.map_err(|it| self.lock().note(Err(it))).ok()
     }
 
     pub(crate) fn worker(&self) -> &WorkerWriter {

@@ -53,6 +53,7 @@ mod runner;
 mod running;
 mod summary;
 mod tool;
+mod tool_context;
 
 #[cfg(test)]
 mod tests;
@@ -73,4 +74,5 @@ pub use crate::{
     retry::RetryPolicy,
     runner::{DEFAULT_TIMEOUT, RunOptions, WorkerReport, WorkerRunner},
     tool::{Tool, ToolDefinition, ToolError},
+    tool_context::{OutputArtifact, ToolContext},
 };

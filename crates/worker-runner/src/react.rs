@@ -23,6 +23,7 @@ use crate::{
     result::cut,
     retry::{self, RetryPolicy},
     tool::{Tool, ToolDefinition, ToolError},
+    tool_context::ToolContext,
 };
 
 /// An agent made of a model and tools.
@@ -159,11 +160,12 @@ impl ReactAgent {
             tool_call_id: tool_call_id.clone(),
         });
         let started = Instant::now();
-        let result = tool_call(&**tool, self.invoke(request))
+        let artifacts = ToolContext::new(context, tool);
+        let result = tool_call(&**tool, self.invoke(request, &artifacts))
             .tool_call_id(&**tool_call_id)
             .await;
         let duration = started.elapsed();
-        report(request, &result, duration, context);
+        report(request, &result, duration, &artifacts);
         match result {
             Ok(output) => Ok(output),
             Err(CallFailure::Tool(error)) if error.is_critical() => Err(AgentError::Tool {
@@ -174,7 +176,11 @@ impl ReactAgent {
         }
     }
 
-    async fn invoke(&self, request: &ToolRequest) -> Result<String, CallFailure> {
+    async fn invoke(
+        &self,
+        request: &ToolRequest,
+        artifacts: &ToolContext<'_>,
+    ) -> Result<String, CallFailure> {
         let found = self
             .tools
             .iter()
@@ -184,7 +190,7 @@ impl ReactAgent {
         };
         let arguments = parse_arguments(&request.arguments).map_err(CallFailure::Tool)?;
         // Async blocks run nothing before they are polled, so that a panic in `call` itself is caught too.
-        AssertUnwindSafe(async { tool.call(arguments).await })
+        AssertUnwindSafe(async { tool.call_for(arguments, artifacts).await })
             .catch_unwind()
             .await
             .map_err(|panic| CallFailure::Panicked(panic_text(&*panic)))?
@@ -241,12 +247,13 @@ fn report(
     request: &ToolRequest,
     result: &Result<String, CallFailure>,
     duration: Duration,
-    context: &AgentContext,
+    artifacts: &ToolContext<'_>,
 ) {
+    let context = artifacts.agent();
     let (tool, tool_call_id) = (request.name.clone(), request.id.clone());
     match result {
         Ok(output) => {
-            context.save_tool_output(&tool, output);
+            artifacts.save_output(output);
             context.send(|| WorkerEvent::ToolCompleted {
                 tool,
                 tool_call_id,
@@ -255,7 +262,7 @@ fn report(
         }
         Err(failure) => {
             let error = failure.in_full();
-            context.save_tool_output(&tool, &format!("Error: {error}"));
+            artifacts.save_output(&format!("Error: {error}"));
             context.send(|| WorkerEvent::ToolFailed {
                 tool,
                 tool_call_id,

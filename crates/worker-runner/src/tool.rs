@@ -4,6 +4,8 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::tool_context::ToolContext;
+
 /// A tool as a model sees it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ToolDefinition {
@@ -66,4 +68,13 @@ pub trait Tool: Send + Sync {
     fn definition(&self) -> &ToolDefinition;
     /// Does the work and answers in text.
     async fn call(&self, arguments: Value) -> Result<String, ToolError>;
+    /// The same for a worker, which can keep what is too long for an answer. This is what the ReAct loop calls; a tool
+    /// without long outputs leaves it as it is.
+    async fn call_for(
+        &self,
+        arguments: Value,
+        _worker: &ToolContext<'_>,
+    ) -> Result<String, ToolError> {
+        self.call(arguments).await
+    }
 }

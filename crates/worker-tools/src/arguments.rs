@@ -55,6 +55,18 @@ impl Arguments {
         }
     }
 
+    /// A shell command that must be there: the argument `command`.
+    pub(crate) fn command(&mut self) -> Result<String, ToolError> {
+        let command = self.text("command")?;
+        if command.trim().is_empty() {
+            return Err(bad("`command` is empty; give a shell command"));
+        }
+        if command.contains('\0') {
+            return Err(bad("`command` holds a NUL character, which no command may"));
+        }
+        Ok(command)
+    }
+
     /// A whole number within `range` that may be left out.
     pub(crate) fn optional_integer(
         &mut self,
@@ -71,6 +83,19 @@ impl Arguments {
                 .map(Some)
                 .ok_or_else(|| bad(format!("`{name}` must be {wanted}, not {number}"))),
             Some(other) => Err(wrong_type(name, &wanted, &other)),
+        }
+    }
+
+    /// A whole number that is not negative and may be left out.
+    pub(crate) fn optional_count(&mut self, name: &str) -> Result<Option<u64>, ToolError> {
+        const WANTED: &str = "a whole number of 0 or more";
+        match self.0.remove(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::Number(number)) => match number.as_u64() {
+                Some(count) => Ok(Some(count)),
+                None => Err(bad(format!("`{name}` must be {WANTED}, not {number}"))),
+            },
+            Some(other) => Err(wrong_type(name, WANTED, &other)),
         }
     }
 

@@ -1,17 +1,26 @@
 //! `http_request`: one HTTP exchange, answered as text.
 
+mod address;
+mod allow;
 mod client;
 mod exchange;
+mod redirect;
 mod request;
+mod resolver;
+#[cfg(test)]
+mod rules;
 #[cfg(test)]
 mod tests;
 
-use std::{env, sync::OnceLock, time::Duration};
+use std::{env, fmt, sync::OnceLock, time::Duration};
 
 use async_trait::async_trait;
-use reqwest::Client;
 use serde_json::{Value, json};
 use worker_runner::{Tool, ToolDefinition, ToolError};
+
+use self::{client::Clients, resolver::Lookup};
+
+pub use self::allow::{AllowedHost, InvalidHost};
 
 /// The limits of [`HttpRequest`].
 #[derive(Debug, Clone)]
@@ -22,6 +31,14 @@ pub struct HttpRequestOptions {
     pub max_body_bytes: usize,
     /// How many redirects are followed; 5 by default.
     pub max_redirects: usize,
+    /// Hosts that may be asked whatever their address is; none by default.
+    pub allow_hosts: Vec<AllowedHost>,
+    /// Whether loopback and private networks may be asked; not by default. Link-local addresses, those where a cloud keeps
+    /// credentials, and multicast ones must be among `allow_hosts` all the same.
+    pub allow_private_addresses: bool,
+    /// Whether the proxies of the environment (`HTTPS_PROXY`, `NO_PROXY`, …) are used, never for loopback; not by default,
+    /// as **a proxy resolves names itself**, so that only addresses are then checked, not what a name stands for.
+    pub environment_proxy: bool,
 }
 
 impl Default for HttpRequestOptions {
@@ -30,6 +47,9 @@ impl Default for HttpRequestOptions {
             timeout: Duration::from_secs(30),
             max_body_bytes: 1024 * 1024,
             max_redirects: 5,
+            allow_hosts: Vec::new(),
+            allow_private_addresses: false,
+            environment_proxy: false,
         }
     }
 }
@@ -43,16 +63,25 @@ impl Default for HttpRequestOptions {
 ///   429 is [`ToolError::RateLimit`].
 /// - No answer in time is [`ToolError::Timeout`]; no connection, or one that breaks, is
 ///   [`ToolError::Failed`]. No error repeats more of the URL than its host and port.
-/// - The proxies of the environment (`HTTPS_PROXY`, `NO_PROXY`, …) are used, but never for loopback.
+/// - Only the public network is asked, unless the options allow more; anything else is [`ToolError::Validation`]. A name
+///   is resolved once and only a checked address connected to, so that no name changes its mind in between. Each redirect
+///   is checked alike.
+/// - A redirect to another origin takes no header along but `Accept`, `Accept-Language`, `Content-Type` and `User-Agent`.
 /// - Certificates are checked against the machine's own roots; on a machine that has none, `https` fails.
-///
-/// **It reaches every address that the machine reaches**, the private ones included.
-#[derive(Debug)]
 pub struct HttpRequest {
     definition: ToolDefinition,
     options: HttpRequestOptions,
+    lookup: Lookup,
     /// Made at the first call, as reading the certificates takes a while.
-    client: OnceLock<Client>,
+    clients: OnceLock<Clients>,
+}
+
+impl fmt::Debug for HttpRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpRequest")
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
 }
 
 impl HttpRequest {
@@ -61,8 +90,10 @@ impl HttpRequest {
         Self {
             definition: ToolDefinition {
                 name: "http_request".to_owned(),
-                description: "Sends an HTTP request and answers with the status and the body."
-                    .to_owned(),
+                description:
+                    "Sends an HTTP request to a public host and answers with the status and \
+                              the body."
+                        .to_owned(),
                 parameters: json!({
                     "type": "object",
                     "properties": {
@@ -91,16 +122,18 @@ impl HttpRequest {
                 }),
             },
             options,
-            client: OnceLock::new(),
+            lookup: resolver::system(),
+            clients: OnceLock::new(),
         }
     }
 
-    fn client(&self) -> Result<&Client, ToolError> {
-        if let Some(client) = self.client.get() {
-            return Ok(client);
+    fn clients(&self) -> Result<&Clients, ToolError> {
+        if let Some(clients) = self.clients.get() {
+            return Ok(clients);
         }
-        let client = client::client(&self.options, |name| env::var(name).ok())?;
-        Ok(self.client.get_or_init(|| client))
+        let variable = |name: &str| env::var(name).ok();
+        let clients = Clients::new(&self.options, &self.lookup, variable)?;
+        Ok(self.clients.get_or_init(|| clients))
     }
 }
 
@@ -118,6 +151,6 @@ impl Tool for HttpRequest {
 
     async fn call(&self, arguments: Value) -> Result<String, ToolError> {
         let request = request::parse(arguments)?;
-        exchange::exchange(self.client()?, request, &self.options).await
+        exchange::exchange(self.clients()?, request, &self.options).await
     }
 }

@@ -6,10 +6,12 @@
 //! | `get_current_time` | `utc_offset`? (minutes) | RFC 3339, to the second |
 //! | `http_request` | `url`, `method`?, `headers`?, `body`? | `HTTP 200 OK`, a blank line, the body |
 //! | `shell_exec` | `command` | what the command printed |
-//! | `read_file` | `path` | the file's text |
+//! | `read_file` | `path`, `offset`? | the file's text |
+//! | `list_dir` | `path`? | kind, size and name of each entry |
+//! | `ssh_exec` | `host`, `command` | what the command printed on the other machine |
 //!
 //! Each is a type of its own with its own limits; [`builtin_tools`] gives all of them with the usual
-//! ones. Every tool checks its arguments itself: whatever JSON it is given, it answers or returns a
+//! ones, but for `ssh_exec`, which needs to be told the hosts. Every tool checks its arguments itself: whatever JSON it is given, it answers or returns a
 //! [`ToolError`](worker_runner::ToolError) that says what to mend, and never panics. They need a tokio
 //! runtime with I/O and time enabled. Unix only.
 //!
@@ -33,20 +35,26 @@ mod builtin;
 mod calculate;
 mod get_current_time;
 mod http_request;
+mod list_dir;
 mod read_file;
 mod shell_exec;
+mod ssh_exec;
 
 mod arguments;
+mod below;
+mod command;
 mod text;
 
 #[cfg(test)]
 mod tests;
 
 pub use crate::{
-    builtin::builtin_tools,
+    builtin::{ToolOptions, builtin_tools, builtin_tools_with},
     calculate::Calculate,
     get_current_time::GetCurrentTime,
-    http_request::{HttpRequest, HttpRequestOptions},
+    http_request::{AllowedHost, HttpRequest, HttpRequestOptions, InvalidHost},
+    list_dir::{ListDir, ListDirOptions},
     read_file::{ReadFile, ReadFileOptions},
     shell_exec::{ShellExec, ShellExecOptions},
+    ssh_exec::{InvalidTarget, SshExec, SshExecOptions, SshTarget},
 };

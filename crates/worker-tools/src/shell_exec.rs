@@ -1,18 +1,19 @@
 //! `shell_exec`: one shell command, with all that it starts.
 
-mod ending;
-mod group;
-mod run;
 #[cfg(test)]
 mod tests;
 
-use std::{path::PathBuf, time::Duration};
+use std::{io, path::PathBuf, process::Stdio, time::Duration};
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
-use worker_runner::{Tool, ToolDefinition, ToolError};
+use tokio::process::Command;
+use worker_runner::{Tool, ToolContext, ToolDefinition, ToolError};
 
-use crate::arguments::{Arguments, bad};
+use crate::{
+    arguments::{Arguments, bad},
+    command::{self, Finished, Limits},
+};
 
 /// The limits of [`ShellExec`].
 #[derive(Debug, Clone)]
@@ -24,9 +25,11 @@ pub struct ShellExecOptions {
     /// How long output is still read once the shell has exited, as something that it left in the
     /// background may hold the pipe open; 100 ms by default.
     pub drain_grace: Duration,
-    /// The most bytes of output that are kept, half from its start and half from its end; 64 KiB by
+    /// The most bytes of output that are answered, half from its start and half from its end; 64 KiB by
     /// default.
     pub max_output_bytes: usize,
+    /// The most bytes of a longer output that a worker's artifact takes; 256 MiB by default.
+    pub max_artifact_bytes: u64,
     /// Where commands run; the process's own directory by default.
     pub directory: Option<PathBuf>,
 }
@@ -38,6 +41,7 @@ impl Default for ShellExecOptions {
             term_grace: Duration::from_secs(2),
             drain_grace: Duration::from_millis(100),
             max_output_bytes: 64 * 1024,
+            max_artifact_bytes: 256 * 1024 * 1024,
             directory: None,
         }
     }
@@ -46,7 +50,7 @@ impl Default for ShellExecOptions {
 /// Runs `sh -c command` and answers with what it printed, standard error included, in order.
 ///
 /// - Nothing on standard input. Output beyond the limit is left out in the middle, and a line there
-///   says so. A command that prints nothing answers `(no output)`.
+///   says so. A worker keeps the whole of it as an artifact, written as it comes, which that line names. A command that prints nothing answers `(no output)`.
 /// - An exit code other than 0, or a signal, is [`ToolError::Failed`]; running out of time is
 ///   [`ToolError::Timeout`]. All of them carry the output.
 /// - The command runs in a process group of its own. When the call ends, in whatever way, the group is
@@ -102,14 +106,72 @@ impl Tool for ShellExec {
     }
 
     async fn call(&self, arguments: Value) -> Result<String, ToolError> {
-        let command = Arguments::new(arguments, &["command"])?.text("command")?;
-        if command.trim().is_empty() {
-            return Err(bad("`command` is empty; give a shell command"));
+        self.run(arguments, None).await
+    }
+
+    async fn call_for(
+        &self,
+        arguments: Value,
+        worker: &ToolContext<'_>,
+    ) -> Result<String, ToolError> {
+        self.run(arguments, Some(worker)).await
+    }
+}
+
+impl ShellExec {
+    async fn run(
+        &self,
+        arguments: Value,
+        worker: Option<&ToolContext<'_>>,
+    ) -> Result<String, ToolError> {
+        let command = Arguments::new(arguments, &["command"])?.command()?;
+        let mut shell = Command::new("sh");
+        shell.arg("-c").arg(&command).stdin(Stdio::null());
+        if let Some(directory) = &self.options.directory {
+            shell.current_dir(directory);
         }
-        if command.contains('\0') {
-            return Err(bad("`command` holds a NUL character, which no command may"));
+        let finished = command::run(shell, self.options.limits(), worker).await;
+        let finished = finished.map_err(|err| cannot_run(&err, &command))?;
+        self.answer(&finished)
+    }
+
+    fn answer(&self, finished: &Finished) -> Result<String, ToolError> {
+        let output = command::with_output(finished);
+        match finished.status {
+            Some(status) if status.success() => Ok(output),
+            Some(status) => {
+                let cause = command::cause(status);
+                Err(ToolError::Failed(format!("{cause}\n\n{output}")))
+            }
+            None => Err(ToolError::Timeout(format!(
+                "the command ran longer than {:?} and was killed with all that it started\n\n{output}",
+                self.options.timeout
+            ))),
         }
-        let finished = run::run(&command, &self.options).await?;
-        ending::answer(finished, &self.options)
+    }
+}
+
+impl ShellExecOptions {
+    fn limits(&self) -> Limits {
+        Limits {
+            timeout: self.timeout,
+            term_grace: self.term_grace,
+            drain_grace: self.drain_grace,
+            max_output_bytes: self.max_output_bytes,
+            max_artifact_bytes: self.max_artifact_bytes,
+        }
+    }
+}
+
+fn cannot_run(err: &io::Error, command: &str) -> ToolError {
+    match err.kind() {
+        io::ErrorKind::ArgumentListTooLong => bad(format!(
+            "`command` is too long ({} bytes); write a script to a file instead",
+            command.len()
+        )),
+        io::ErrorKind::NotFound => ToolError::Configuration(format!(
+            "`sh`, or the directory it shall run in, is not there: {err}"
+        )),
+        _ => ToolError::Failed(format!("the command cannot be run: {err}")),
     }
 }

@@ -26,7 +26,8 @@ fn the_builtin_tools_are_these() {
             "get_current_time",
             "http_request",
             "shell_exec",
-            "read_file"
+            "read_file",
+            "list_dir",
         ]
     );
 }
@@ -129,11 +130,14 @@ fn head_and_tail_keep_both_ends() {
     for byte in b"0123456789" {
         kept.push(&[*byte]);
     }
-    assert_eq!(kept.into_text(), "0123\n[… 2 of 10 bytes left out …]\n6789");
+    assert_eq!(
+        kept.into_text(None),
+        "0123\n[… 2 of 10 bytes left out …]\n6789"
+    );
 
     let mut exact = HeadTail::new(8);
     exact.push(b"01234567");
-    assert_eq!(exact.into_text(), "01234567");
+    assert_eq!(exact.into_text(None), "01234567");
 }
 
 /// Any JSON, a few levels deep, whose objects use the tools' own argument names.
@@ -185,7 +189,7 @@ proptest! {
         for chunk in &chunks {
             kept.push(chunk.as_bytes());
         }
-        let text = kept.into_text();
+        let text = kept.into_text(None);
         if whole.len() <= limit {
             prop_assert_eq!(text, whole);
         } else {

@@ -7,32 +7,41 @@ const SHOWN_CHARS: usize = 200;
 
 /// A model's own text as an error repeats it: its beginning, with control characters escaped.
 pub(crate) fn shown(text: &str) -> String {
-    let mut res: String = text
-        .chars()
-        .take(SHOWN_CHARS)
-        .flat_map(|it| {
-            let escaped = it.is_control().then(|| it.escape_default());
-            let plain = escaped.is_none().then_some(it);
-            escaped.into_iter().flatten().chain(plain)
-        })
-        .collect();
+    let mut res = escaped(text.chars().take(SHOWN_CHARS));
     if text.chars().nth(SHOWN_CHARS).is_some() {
         res.push('…');
     }
     res
 }
 
+/// A text on one line, with control characters escaped.
+pub(crate) fn escaped(text: impl Iterator<Item = char>) -> String {
+    text.flat_map(|it| {
+        let escaped = it.is_control().then(|| it.escape_default());
+        let plain = escaped.is_none().then_some(it);
+        escaped.into_iter().flatten().chain(plain)
+    })
+    .collect()
+}
+
 /// The first `limit` bytes as text, without the torn character that the cut may leave at the end.
 pub(crate) fn beginning(bytes: &[u8], limit: usize) -> Cow<'_, str> {
-    if bytes.len() <= limit {
-        return String::from_utf8_lossy(bytes);
-    }
-    let cut = &bytes[..limit];
+    beginning_and_length(bytes, limit).0
+}
+
+/// The same, and how many bytes that text stands for.
+pub(crate) fn beginning_and_length(bytes: &[u8], limit: usize) -> (Cow<'_, str>, usize) {
+    let cut = &bytes[..limit.min(bytes.len())];
     let whole = match std::str::from_utf8(cut) {
-        Err(err) if err.error_len().is_none() => &cut[..err.valid_up_to()],
+        // Where not even one character fits, half of it is better than none for ever.
+        Err(err)
+            if cut.len() < bytes.len() && err.error_len().is_none() && err.valid_up_to() > 0 =>
+        {
+            &cut[..err.valid_up_to()]
+        }
         _ => cut,
     };
-    String::from_utf8_lossy(whole)
+    (String::from_utf8_lossy(whole), whole.len())
 }
 
 /// Keeps the first and the last bytes of a stream of any length, in bounded memory.
@@ -70,8 +79,20 @@ impl HeadTail {
         self.tail.extend(rest);
     }
 
-    /// What was kept, with a line in the middle that says how much was left out.
-    pub(crate) fn into_text(self) -> String {
+    /// Whether `more` bytes would be too many to keep all of them.
+    pub(crate) fn would_leave_out(&self, more: usize) -> bool {
+        let kept = (self.head_limit + self.tail_limit) as u64;
+        self.total.saturating_add(more as u64) > kept
+    }
+
+    /// What is kept so far, in order.
+    pub(crate) fn pieces(&self) -> [&[u8]; 3] {
+        let (first, second) = self.tail.as_slices();
+        [&self.head, first, second]
+    }
+
+    /// What was kept, with a line in the middle that says how much was left out, and where `elsewhere` it is.
+    pub(crate) fn into_text(self, elsewhere: Option<String>) -> String {
         let Self {
             mut head,
             tail,
@@ -91,8 +112,9 @@ impl HeadTail {
         };
         let torn = tail.iter().take(3).take_while(|it| is_continuation(**it));
         let end = &tail[torn.count()..];
+        let elsewhere = elsewhere.map_or_else(String::new, |it| format!("; {it}"));
         format!(
-            "{}\n[… {} of {total} bytes left out …]\n{}",
+            "{}\n[… {} of {total} bytes left out{elsewhere} …]\n{}",
             String::from_utf8_lossy(start),
             total - kept,
             String::from_utf8_lossy(end),

@@ -6,18 +6,10 @@ use serde_json::Value;
 
 use crate::{
     cli::Place,
-    support::{Background, eventually},
+    support::{Background, eventually, peak_memory_kib},
 };
 
 const GIB: u64 = 1 << 30;
-
-/// The most memory that a process ever had, in KiB.
-fn peak_memory_kib(pid: i32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find_map(|it| it.strip_prefix("VmHWM:"));
-    let number = line.unwrap().trim().trim_end_matches(" kB");
-    number.parse().unwrap()
-}
 
 fn length(path: &Path) -> u64 {
     fs::metadata(path).map_or(0, |it| it.len())

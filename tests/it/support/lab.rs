@@ -18,7 +18,7 @@ use tempfile::TempDir;
 use tracing::subscriber::DefaultGuard;
 use tracing_subscriber::layer::SubscriberExt as _;
 use worker_runner::{Agent, ChatModel, ReactAgent, RunOptions, WorkerReport, WorkerRunner};
-use worker_tools::builtin_tools;
+use worker_tools::{HttpRequestOptions, ToolOptions, builtin_tools_with};
 
 use super::text::{LogFile, MetricsFile};
 
@@ -93,7 +93,8 @@ impl Lab {
             Some(agent) => WorkerRunner::new(store.clone(), agent),
             None => {
                 let model: Arc<dyn ChatModel> = Arc::new(OfflineModel::new());
-                let agent = ReactAgent::new(Arc::clone(&model), builtin_tools(files));
+                let tools = builtin_tools_with(files, tool_options());
+                let agent = ReactAgent::new(Arc::clone(&model), tools);
                 WorkerRunner::new(store.clone(), Arc::new(agent)).summary_model(model)
             }
         };
@@ -199,6 +200,17 @@ impl Lab {
         let flushed = self.log.flush(Duration::from_mins(1));
         flushed.expect("the log takes its lines");
         LogFile::read(&self.log_path())
+    }
+}
+
+/// Tools that may ask the servers of tests.
+fn tool_options() -> ToolOptions {
+    ToolOptions {
+        http: HttpRequestOptions {
+            allow_private_addresses: true,
+            ..HttpRequestOptions::default()
+        },
+        ..ToolOptions::default()
     }
 }
 

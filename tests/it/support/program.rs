@@ -263,6 +263,14 @@ impl Printed {
     }
 }
 
+/// The most memory that a process ever had, in KiB.
+pub(crate) fn peak_memory_kib(pid: i32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|it| it.strip_prefix("VmHWM:"));
+    let number = line.unwrap().trim().trim_end_matches(" kB");
+    number.parse().unwrap()
+}
+
 /// Both ends of a new terminal: ours, and the one for a program.
 fn terminal() -> io::Result<(File, File)> {
     let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY)?;

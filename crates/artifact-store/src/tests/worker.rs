@@ -1,6 +1,12 @@
 //! A worker's directory as its writer leaves it.
 
-use std::{fs, os::unix::fs::symlink, thread, time::Duration};
+use std::{
+    fs,
+    io::Write as _,
+    os::unix::fs::{MetadataExt as _, symlink},
+    thread,
+    time::Duration,
+};
 
 use serde_json::json;
 
@@ -224,4 +230,22 @@ fn room_is_kept_for_a_workers_end_and_no_longer() {
     assert!(room.exists(), "given back though nothing was short");
     drop(writer);
     assert!(!room.exists());
+}
+
+#[test]
+fn an_output_written_as_it_comes_has_a_file_of_its_own() {
+    let it = TestStore::new();
+    let (writer, _) = it.pair();
+    let (mut file, path) = writer.create_tool_output(7, "../ssh exec").unwrap();
+    assert_eq!(path, "tool_calls/007____ssh_exec.whole.txt");
+    file.write_all(b"all of it").unwrap();
+    writer
+        .save_tool_output(7, "../ssh exec", "an end of it")
+        .unwrap();
+    let whole = writer.dir().join(&path);
+    assert_eq!(fs::read_to_string(&whole).unwrap(), "all of it");
+    assert_eq!(fs::metadata(&whole).unwrap().mode() & 0o777, 0o600);
+    // Nobody's file is written into.
+    writer.create_tool_output(7, "../ssh exec").unwrap_err();
+    assert_eq!(fs::read_to_string(&whole).unwrap(), "all of it");
 }

@@ -19,6 +19,8 @@ fn steps(task: &str) -> String {
             Action::Fetch { url } => format!("fetch[{url}]"),
             Action::Run { command } => format!("run[{command}]"),
             Action::Read { path } => format!("read[{path}]"),
+            Action::List { path } => format!("list[{path}]"),
+            Action::RunOn { host, command } => format!("on[{host} {command}]"),
             Action::Say { text } => format!("say[{text}]"),
             Action::Unknown { text } => format!("?[{text}]"),
         });
@@ -64,6 +66,18 @@ fn one_step() {
         ("read file `my notes.txt`", "read[my notes.txt]"),
         ("read ../x", "read[../x]"),
         ("read file", "read[file]"),
+        ("list the files in logs", "list[logs]"),
+        ("List files.", "list[.]"),
+        ("list files of `my logs`", "list[my logs]"),
+        ("list the directory logs/today", "list[logs/today]"),
+        ("list files and tell the time", "list[.] time[]"),
+        ("on web-1 run `uptime; df -h`", "on[web-1 uptime; df -h]"),
+        (
+            "On web-1 run: `date` then read x",
+            "on[web-1 date] | read[x]",
+        ),
+        ("list workers", "?[list workers]"),
+        ("on monday run", "?[on monday run]"),
         ("say hello!", "say[hello!]"),
         (
             "say salt and pepper, then more",

@@ -14,7 +14,7 @@ use artifact_store::{IfMissing, RecordMode};
 use serde_json::json;
 use supervisor_tools::{JobId, JobRef, RowFilter, SupervisorError, SupervisorTools, ToolFailure};
 
-use super::demo_server;
+use super::demo_server::Server;
 use crate::{app::App, cli::Common, exit::Exit, models::Models, output, signals::Signals};
 
 const NOTES: &str = "Backups run at 03:19 UTC. Ask before touching the database.\n";
@@ -25,8 +25,15 @@ struct DemoJob {
     timeout_seconds: u32,
 }
 
-/// Opens the store; the workers read files in a small directory of the demo's own.
-pub(super) fn open(common: &Common, recording: RecordMode, models: Models) -> anyhow::Result<App> {
+/// Opens the store; the workers read files in a small directory of the demo's own, and may ask its own server.
+pub(super) fn open(
+    common: &Common,
+    recording: RecordMode,
+    mut models: Models,
+) -> anyhow::Result<(App, Server)> {
+    let server = Server::bind().context("the demo's server cannot start")?;
+    let address = server.address()?.to_string();
+    models.tools.http.allow_hosts.push(address.parse()?);
     let data_dir = artifact_store::data_dir(common.data_dir.as_deref())?;
     let files = data_dir.join(".triscope").join("demo");
     let app = App::open(common, IfMissing::Create, &files, recording, models)?;
@@ -43,11 +50,13 @@ pub(super) fn open(common: &Common, recording: RecordMode, models: Models) -> an
             options.open(&notes).and_then(write)
         })
         .with_context(|| format!("cannot write `{}`", notes.display()))?;
-    Ok(app)
+    Ok((app, server))
 }
 
-pub(super) async fn demo(app: &App) -> Result<Exit, ToolFailure> {
-    let server = demo_server::start().await.map_err(|it| {
+pub(super) async fn demo(app: &App, server: Server) -> Result<Exit, ToolFailure> {
+    let address = server.address();
+    let started = address.and_then(|it| server.start().map(|()| it));
+    let server = started.map_err(|it| {
         SupervisorError::BrokenOff(format!("the demo's server cannot start: {it}"))
     })?;
     let signals = Signals::listen();

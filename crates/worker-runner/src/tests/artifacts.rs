@@ -3,10 +3,14 @@
 use std::sync::{Arc, Mutex};
 
 use artifact_store::{Status, WorkerFilter};
-use serde_json::json;
+use async_trait::async_trait;
+use serde_json::{Value, json};
 
-use super::support::{Home, answers, call, echo, say, tool};
-use crate::{RunOptions, WorkerReport, WorkerRunner};
+use super::support::{Home, ScriptedModel, answers, call, echo, say, tool};
+use crate::{
+    ReactAgent, RunOptions, Tool, ToolContext, ToolDefinition, ToolError, WorkerReport,
+    WorkerRunner,
+};
 
 #[tokio::test]
 async fn a_worker_leaves_its_conversation_outputs_result_and_metadata() {
@@ -162,4 +166,74 @@ async fn a_store_that_cannot_be_written_is_an_error() {
     assert!(error.to_string().contains(&dir), "{error}");
     std::fs::remove_file(home.store.data_dir()).unwrap();
     std::fs::create_dir(home.store.data_dir()).unwrap();
+}
+
+/// A tool that streams, in pieces of 10 bytes, what is too long for its answer.
+struct Streaming {
+    definition: ToolDefinition,
+    max_bytes: u64,
+}
+
+#[async_trait]
+impl Tool for Streaming {
+    fn definition(&self) -> &ToolDefinition {
+        &self.definition
+    }
+
+    async fn call(&self, _: Value) -> Result<String, ToolError> {
+        Ok("alone".to_owned())
+    }
+
+    async fn call_for(&self, _: Value, worker: &ToolContext<'_>) -> Result<String, ToolError> {
+        let Some(mut artifact) = worker.begin_output(self.max_bytes) else {
+            return Ok("nowhere".to_owned());
+        };
+        for _ in 0..3 {
+            artifact.write(b"0123456789");
+        }
+        Ok(artifact.to_string())
+    }
+}
+
+fn streaming(max_bytes: u64) -> Streaming {
+    Streaming {
+        definition: ToolDefinition {
+            name: "stream".to_owned(),
+            description: String::new(),
+            parameters: json!({"type": "object"}),
+        },
+        max_bytes,
+    }
+}
+
+#[tokio::test]
+async fn a_tool_streams_into_an_artifact_of_its_call() {
+    let home = Home::new();
+    for (max_bytes, kept, said) in [
+        (
+            30,
+            "012345678901234567890123456789",
+            "the whole output is kept in the worker's `tool_calls/001_stream.whole.txt`",
+        ),
+        (
+            15,
+            "012345678901234",
+            "the first 15 of 30 bytes are kept in the worker's \
+             `tool_calls/001_stream.whole.txt`: no more may be kept",
+        ),
+        (
+            0,
+            "",
+            "the first 0 of 30 bytes are kept in the worker's \
+             `tool_calls/001_stream.whole.txt`: no more may be kept",
+        ),
+    ] {
+        let model = Arc::new(ScriptedModel::new([call([("stream", "")]), say("done")]));
+        let agent = ReactAgent::new(model, vec![Arc::new(streaming(max_bytes))]);
+        let report = home.runner(agent);
+        let report = report.run_worker("x", RunOptions::default()).await.unwrap();
+        let file = |name: &str| home.file(&report.worker_id, name);
+        assert_eq!(file("tool_calls/001_stream.whole.txt"), kept);
+        assert_eq!(file("tool_calls/001_stream.txt"), said);
+    }
 }

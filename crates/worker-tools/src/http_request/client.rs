@@ -1,27 +1,63 @@
-//! The HTTP client behind the tool: redirects, proxies, certificates.
+//! The HTTP clients behind the tool: resolvers, proxies, certificates.
+
+use std::sync::Arc;
 
 use reqwest::{Client, ClientBuilder, NoProxy, Proxy, redirect};
 use worker_runner::ToolError;
 
-use super::HttpRequestOptions;
+use super::{
+    HttpRequestOptions,
+    resolver::{Checked, Lookup, Rule},
+};
 
 /// Hosts that a proxy, which may run on another machine, would look for in the wrong place.
 const LOOPBACK: &str = "localhost,127.0.0.0/8,::1,0.0.0.0";
 
-/// A client for `options`; `variable` reads the environment.
-pub(super) fn client(
-    options: &HttpRequestOptions,
-    variable: impl Fn(&str) -> Option<String>,
-) -> Result<Client, ToolError> {
+/// Two clients, as a pooled connection is as good as a new one only under the same rule.
+#[derive(Debug)]
+pub(super) struct Clients {
+    /// For hosts that were allowed.
+    pub(super) allowed: Client,
+    /// For all others.
+    pub(super) checked: Client,
+}
+
+impl Clients {
+    /// Clients for `options`; `variable` reads the environment.
+    pub(super) fn new(
+        options: &HttpRequestOptions,
+        lookup: &Lookup,
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, ToolError> {
+        let rule = if options.allow_private_addresses {
+            Rule::PublicAndPrivate
+        } else {
+            Rule::Public
+        };
+        let proxies = if options.environment_proxy {
+            proxies(variable)
+        } else {
+            Vec::new()
+        };
+        let client = |rule| client(rule, lookup, &proxies);
+        Ok(Self {
+            allowed: client(Rule::Any)?,
+            checked: client(rule)?,
+        })
+    }
+}
+
+fn client(rule: Rule, lookup: &Lookup, proxies: &[Proxy]) -> Result<Client, ToolError> {
     let builder = || {
+        let lookup = Arc::clone(lookup);
         let builder = Client::builder()
             .user_agent(concat!("triscope/", env!("CARGO_PKG_VERSION")))
-            .redirect(redirect::Policy::limited(options.max_redirects))
+            .dns_resolver(Arc::new(Checked { lookup, rule }))
+            // Each hop is checked before it is made; the client's own would go on by itself.
+            .redirect(redirect::Policy::none())
             // Ours instead of the client's own reading of the environment, which knows no loopback.
             .no_proxy();
-        proxies(&variable)
-            .into_iter()
-            .fold(builder, ClientBuilder::proxy)
+        proxies.iter().cloned().fold(builder, ClientBuilder::proxy)
     };
     builder()
         .build()

@@ -2,10 +2,16 @@
 
 use std::{error::Error as _, fmt::Write as _};
 
-use reqwest::{Client, Response, StatusCode, header::RETRY_AFTER};
+use reqwest::{Response, StatusCode, Url, header::RETRY_AFTER};
+use tokio::time::{error::Elapsed, timeout};
 use worker_runner::ToolError;
 
-use super::{HttpRequestOptions, request::Request};
+use super::{
+    HttpRequestOptions,
+    allow::{self, Forbidden},
+    client::Clients,
+    request::{Request, address_of},
+};
 use crate::text::{beginning, shown};
 
 /// The most bytes of the body of a refusal that the error repeats.
@@ -13,20 +19,76 @@ const REFUSAL_BYTES: usize = 1000;
 
 /// Sends `request` and puts the answer into words.
 pub(super) async fn exchange(
-    client: &Client,
+    clients: &Clients,
     request: Request,
     options: &HttpRequestOptions,
 ) -> Result<String, ToolError> {
-    let address = request.address();
-    let failed = |err: reqwest::Error| failure(&err, &address, options);
-    let mut builder = client
-        .request(request.method, request.url)
-        .headers(request.headers)
-        .timeout(options.timeout);
-    if let Some(body) = request.body {
-        builder = builder.body(body);
+    let mut address = address_of(&request.url);
+    let whole = follow(clients, request, options, &mut address);
+    match timeout(options.timeout, whole).await {
+        Ok(res) => res,
+        Err(Elapsed { .. }) => Err(ToolError::Timeout(format!(
+            "no whole answer from {address} within {:?}",
+            options.timeout
+        ))),
     }
-    let response = builder.send().await.map_err(failed)?;
+}
+
+/// Goes from redirect to redirect, each under the same rule; `address` is the one that is asked.
+async fn follow(
+    clients: &Clients,
+    mut request: Request,
+    options: &HttpRequestOptions,
+    address: &mut String,
+) -> Result<String, ToolError> {
+    let first = address.clone();
+    for hop in 0.. {
+        *address = address_of(&request.url);
+        let response = send(clients, &request, options).await?;
+        match request.redirected(&response)? {
+            None => return answer(response, address, options).await,
+            Some(_) if hop == options.max_redirects => break,
+            Some(next) => request = next,
+        }
+    }
+    Err(ToolError::Failed(format!(
+        "{first} redirected more than {} times",
+        options.max_redirects
+    )))
+}
+
+/// Sends a request, if its host may be asked.
+async fn send(
+    clients: &Clients,
+    request: &Request,
+    options: &HttpRequestOptions,
+) -> Result<Response, ToolError> {
+    let url = &request.url;
+    let client = if allow::is_allowed(url, options) {
+        &clients.allowed
+    } else {
+        // The resolver is not asked for what is an address already.
+        if let Some(literal) = allow::literal(url) {
+            allow::check(literal, options.allow_private_addresses).map_err(|it| it.error(url))?;
+        }
+        &clients.checked
+    };
+    let mut builder = client
+        .request(request.method.clone(), url.clone())
+        .headers(request.headers.clone());
+    if let Some(body) = &request.body {
+        builder = builder.body(body.clone());
+    }
+    builder.send().await.map_err(|err| failure(&err, url))
+}
+
+/// The answer's text, or the error that a status is.
+async fn answer(
+    response: Response,
+    address: &str,
+    options: &HttpRequestOptions,
+) -> Result<String, ToolError> {
+    let url = response.url().clone();
     let status = response.status();
     let status_line = status_line(status);
     if !status.is_success() {
@@ -46,7 +108,7 @@ pub(super) async fn exchange(
     }
     let body = Body::read(response, options.max_body_bytes)
         .await
-        .map_err(failed)?;
+        .map_err(|err| failure(&err, &url))?;
     Ok(format!(
         "{status_line}\n\n{}",
         body.text(options.max_body_bytes)
@@ -122,23 +184,18 @@ impl Body {
 }
 
 /// Says what went wrong with which host, without the rest of the URL.
-fn failure(err: &reqwest::Error, address: &str, options: &HttpRequestOptions) -> ToolError {
-    if err.is_timeout() {
-        return ToolError::Timeout(format!(
-            "no whole answer from {address} within {:?}",
-            options.timeout
-        ));
-    }
-    if err.is_redirect() {
-        return ToolError::Failed(format!(
-            "{address} redirected more than {} times",
-            options.max_redirects
-        ));
-    }
+fn failure(err: &reqwest::Error, url: &Url) -> ToolError {
+    let address = address_of(url);
     // The message of the outermost error holds the URL; the cause at the bottom says what happened.
     let mut cause = err.source();
-    while let Some(deeper) = cause.and_then(|it| it.source()) {
-        cause = Some(deeper);
+    while let Some(it) = cause {
+        if let Some(forbidden) = it.downcast_ref::<Forbidden>() {
+            return forbidden.error(url);
+        }
+        match it.source() {
+            Some(deeper) => cause = Some(deeper),
+            None => break,
+        }
     }
     let cause = cause.map_or_else(
         || "the request cannot be sent".to_owned(),

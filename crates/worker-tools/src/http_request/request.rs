@@ -34,14 +34,12 @@ pub(super) struct Request {
     pub(super) body: Option<String>,
 }
 
-impl Request {
-    /// The host and port, for error texts: a whole URL may hold a password or a token.
-    pub(super) fn address(&self) -> String {
-        let host = self.url.host_str().unwrap_or_default();
-        match self.url.port_or_known_default() {
-            Some(port) => format!("{host}:{port}"),
-            None => host.to_owned(),
-        }
+/// A URL's host and port, for error texts: the whole of it may hold a password or a token.
+pub(super) fn address_of(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    match url.port_or_known_default() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
     }
 }
 
@@ -60,7 +58,7 @@ fn url(text: &str) -> Result<Url, ToolError> {
     // Neither message repeats the URL, which may hold a password.
     let url = Url::parse(text.trim()).map_err(|err| {
         bad(format!(
-            "`url` is no URL ({err}); give one such as http://127.0.0.1:8080/status"
+            "`url` is no URL ({err}); give one such as https://example.com/status"
         ))
     })?;
     match url.scheme() {

@@ -10,16 +10,16 @@ use tokio::{
 };
 use worker_runner::{Tool, ToolError};
 
-use super::{HttpRequest, HttpRequestOptions, client, exchange, request};
+use super::{HttpRequest, HttpRequestOptions, client::Clients, exchange, request, resolver};
 
 /// A server that gives each connection the next answer; what it was sent comes out of the channel.
-struct Server {
-    address: String,
-    requests: mpsc::UnboundedReceiver<String>,
+pub(super) struct Server {
+    pub(super) address: String,
+    pub(super) requests: mpsc::UnboundedReceiver<String>,
 }
 
 impl Server {
-    async fn answering(answers: Vec<Vec<u8>>) -> Self {
+    pub(super) async fn answering(answers: Vec<Vec<u8>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let (sender, requests) = mpsc::unbounded_channel();
@@ -41,7 +41,7 @@ impl Server {
         Self { address, requests }
     }
 
-    fn url(&self, path: &str) -> String {
+    pub(super) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 }
@@ -58,7 +58,7 @@ fn is_whole(request: &[u8]) -> bool {
     body.len() >= length
 }
 
-fn answer(status: &str, headers: &str, body: &str) -> Vec<u8> {
+pub(super) fn answer(status: &str, headers: &str, body: &str) -> Vec<u8> {
     let length = body.len();
     format!(
         "HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n{headers}\r\n{body}"
@@ -66,8 +66,16 @@ fn answer(status: &str, headers: &str, body: &str) -> Vec<u8> {
     .into_bytes()
 }
 
+/// Options that let the tool reach the servers of these tests.
+fn options() -> HttpRequestOptions {
+    HttpRequestOptions {
+        allow_private_addresses: true,
+        ..HttpRequestOptions::default()
+    }
+}
+
 async fn call(arguments: Value) -> Result<String, ToolError> {
-    HttpRequest::default().call(arguments).await
+    HttpRequest::new(options()).call(arguments).await
 }
 
 #[tokio::test]
@@ -144,7 +152,7 @@ async fn a_long_body_is_cut_and_says_so() {
         Server::answering(vec![answer("200 OK", "", "0123456789"), chunked.to_vec()]).await;
     let tool = HttpRequest::new(HttpRequestOptions {
         max_body_bytes: 4,
-        ..HttpRequestOptions::default()
+        ..options()
     });
     let arguments = json!({"url": server.url("/")});
     assert_eq!(
@@ -183,7 +191,7 @@ async fn a_server_that_says_nothing_runs_into_the_timeout() {
     let address = listener.local_addr().unwrap();
     let tool = HttpRequest::new(HttpRequestOptions {
         timeout: Duration::from_millis(50),
-        ..HttpRequestOptions::default()
+        ..options()
     });
     let err = tool
         .call(json!({"url": format!("http://{address}/")}))
@@ -207,7 +215,7 @@ async fn a_body_that_stalls_runs_into_the_timeout() {
     };
     let tool = HttpRequest::new(HttpRequestOptions {
         timeout: Duration::from_millis(50),
-        ..HttpRequestOptions::default()
+        ..options()
     });
     let err = tokio::select! {
         res = tool.call(json!({"url": format!("http://{address}/")})) => res.unwrap_err(),
@@ -300,15 +308,18 @@ async fn what_cannot_be_sent_is_a_matter_of_the_arguments() {
 async fn a_proxy_of_the_environment_is_never_used_for_loopback() {
     let mut server = Server::answering(vec![answer("200 OK", "", "direct")]).await;
     let proxy = Server::answering(vec![answer("200 OK", "", "by proxy")]).await;
-    let options = HttpRequestOptions::default();
+    let options = HttpRequestOptions {
+        environment_proxy: true,
+        ..options()
+    };
     let variable = |name: &str| name.ends_with("_PROXY").then(|| proxy.url(""));
-    let client = client::client(&options, variable).unwrap();
+    let clients = Clients::new(&options, &resolver::system(), variable).unwrap();
     for (url, expected) in [
         (server.url("/"), "HTTP 200 OK\n\ndirect"),
         ("http://name.invalid/".to_owned(), "HTTP 200 OK\n\nby proxy"),
     ] {
         let request = request::parse(json!({"url": url})).unwrap();
-        let text = exchange::exchange(&client, request, &options)
+        let text = exchange::exchange(&clients, request, &options)
             .await
             .unwrap();
         assert_eq!(text, expected);

@@ -138,7 +138,7 @@ async fn a_long_file_is_cut_at_a_character_and_says_so() {
     let tool = ReadFile::with_options(&root, ReadFileOptions { max_bytes: 4 });
     assert_eq!(
         tool.call(json!({"path": "long.txt"})).await.unwrap(),
-        "ab\n[cut: the first 4 of 7 bytes]"
+        "ab\n[cut: the first 2 of 7 bytes; go on with offset=2]"
     );
     fs::write(root.join("exact.txt"), "abcd").unwrap();
     assert_eq!(
@@ -157,8 +157,34 @@ proptest! {
     fn any_path_is_read_or_refused(path in r"(\.|/|[a-z]|\.\.|\PC){0,12}") {
         let outside = outside();
         let root = outside.path().join("root");
-        if let Ok(text) = read(&root, &path, 100) {
+        if let Ok(text) = read(&root, &path, 0, 100) {
             prop_assert_ne!(text, "secret");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_long_file_is_read_piece_by_piece() {
+    let root = tempfile::tempdir().unwrap();
+    let whole = "aé€b€c".repeat(5);
+    fs::write(root.path().join("long.txt"), &whole).unwrap();
+    let tool = ReadFile::with_options(root.path(), ReadFileOptions { max_bytes: 4 });
+    let (mut offset, mut read) = (0, String::new());
+    loop {
+        let arguments = json!({"path": "long.txt", "offset": offset});
+        let text = tool.call(arguments).await.unwrap();
+        let Some((piece, note)) = text.split_once("\n[cut: ") else {
+            read.push_str(&text);
+            break;
+        };
+        read.push_str(piece);
+        let (_, next) = note.trim_end_matches(']').rsplit_once("offset=").unwrap();
+        offset = next.parse().unwrap();
+        assert_eq!(offset, read.len());
+    }
+    assert_eq!(read, whole);
+    for offset in [json!(whole.len()), json!(u64::MAX), json!(-1), json!(1.5)] {
+        let arguments = json!({"path": "long.txt", "offset": offset});
+        tool.call(arguments).await.unwrap_err();
     }
 }

@@ -2,13 +2,11 @@
 
 use std::{os::unix::process::ExitStatusExt, process::ExitStatus};
 
-use worker_runner::ToolError;
+use super::Finished;
 
-use super::{ShellExecOptions, run::Finished};
-
-/// The tool's answer to a command that has ended.
-pub(super) fn answer(finished: Finished, options: &ShellExecOptions) -> Result<String, ToolError> {
-    let mut output = finished.output.into_text();
+/// What the command printed, with a line about what is not in there.
+pub(crate) fn with_output(finished: &Finished) -> String {
+    let mut output = finished.output.clone();
     if finished.left_open {
         if !output.is_empty() && !output.ends_with('\n') {
             output.push('\n');
@@ -18,18 +16,11 @@ pub(super) fn answer(finished: Finished, options: &ShellExecOptions) -> Result<S
     if output.is_empty() {
         output.push_str("(no output)");
     }
-    match finished.status {
-        Some(status) if status.success() => Ok(output),
-        Some(status) => Err(ToolError::Failed(format!("{}\n\n{output}", cause(status)))),
-        None => Err(ToolError::Timeout(format!(
-            "the command ran longer than {:?} and was killed with all that it started\n\n{output}",
-            options.timeout
-        ))),
-    }
+    output
 }
 
 /// Why a status is no success.
-fn cause(status: ExitStatus) -> String {
+pub(crate) fn cause(status: ExitStatus) -> String {
     if let Some(code) = status.code() {
         return format!("exit code {code}");
     }

@@ -1,4 +1,4 @@
-//! Opening a file below a directory without ever leaving it.
+//! Opening a file or a directory below a directory without ever leaving it.
 
 use std::{fs::File, path::Path};
 
@@ -12,7 +12,7 @@ use worker_runner::ToolError;
 use crate::{arguments::bad, text::shown};
 
 /// Opens the regular file `path` below `root`.
-pub(super) fn open_below(root: &Path, path: &str) -> Result<File, ToolError> {
+pub(crate) fn open_file(root: &Path, path: &str) -> Result<File, ToolError> {
     let components = components(path)?;
     let Some((name, parents)) = components.split_last() else {
         return Err(bad(format!(
@@ -20,27 +20,7 @@ pub(super) fn open_below(root: &Path, path: &str) -> Result<File, ToolError> {
             shown(path)
         )));
     };
-    let mut directory = openat(
-        CWD,
-        root,
-        OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
-        Mode::empty(),
-    )
-    .map_err(|err| {
-        ToolError::Configuration(format!(
-            "the working directory `{}` cannot be opened: {err}",
-            root.display()
-        ))
-    })?;
-    for parent in parents {
-        directory = step(
-            &directory,
-            parent,
-            OFlags::DIRECTORY,
-            FileType::Directory,
-            path,
-        )?;
-    }
+    let directory = walk(root, parents, path)?;
     // Without O_NONBLOCK the open itself would hang if a FIFO were put in place meanwhile.
     let file = step(
         &directory,
@@ -55,6 +35,37 @@ pub(super) fn open_below(root: &Path, path: &str) -> Result<File, ToolError> {
         FileType::RegularFile => Ok(File::from(file)),
         other => Err(refused(path, other)),
     }
+}
+
+/// Opens the directory `path` below `root`, which may be the root itself.
+pub(crate) fn open_directory(root: &Path, path: &str) -> Result<OwnedFd, ToolError> {
+    walk(root, &components(path)?, path)
+}
+
+/// Opens one directory after the other, each below the one before.
+fn walk(root: &Path, components: &[&str], path: &str) -> Result<OwnedFd, ToolError> {
+    let mut directory = openat(
+        CWD,
+        root,
+        OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )
+    .map_err(|err| {
+        ToolError::Configuration(format!(
+            "the working directory `{}` cannot be opened: {err}",
+            root.display()
+        ))
+    })?;
+    for component in components {
+        directory = step(
+            &directory,
+            component,
+            OFlags::DIRECTORY,
+            FileType::Directory,
+            path,
+        )?;
+    }
+    Ok(directory)
 }
 
 /// Opens one entry of `directory` if it is of the `wanted` type; never follows a symbolic link.

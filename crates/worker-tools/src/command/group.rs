@@ -1,10 +1,6 @@
 //! A process group that does not outlive its owner.
 
-use std::{
-    io::{self, PipeWriter},
-    path::Path,
-    process::{ExitStatus, Stdio},
-};
+use std::{io, process::ExitStatus};
 
 use rustix::{
     io::Errno,
@@ -15,11 +11,11 @@ use tokio::{
     signal::unix::{Signal as SignalStream, SignalKind, signal},
 };
 
-/// A shell and all that it started, but for what left the group.
+/// A command and all that it started, but for what left the group.
 ///
 /// Dropping it kills the group at once.
 ///
-/// The shell's exit is noticed without reaping it. Until it is reaped its process id, which is the
+/// The command's exit is noticed without reaping it. Until it is reaped its process id, which is the
 /// group's too, cannot be given to anyone else, so no signal can hit a stranger.
 #[derive(Debug)]
 pub(super) struct ProcessGroup {
@@ -30,33 +26,20 @@ pub(super) struct ProcessGroup {
 }
 
 impl ProcessGroup {
-    /// Starts `sh -c command` with both outputs into `output`. Must be called within a tokio runtime.
-    pub(super) fn spawn(
-        command: &str,
-        directory: Option<&Path>,
-        output: PipeWriter,
-    ) -> io::Result<Self> {
+    /// Starts the command. Must be called within a tokio runtime.
+    pub(super) fn spawn(command: &mut Command) -> io::Result<Self> {
         // Before the spawn, so that no change can be missed.
         let child_changes = signal(SignalKind::child())?;
-        let mut shell = Command::new("sh");
-        shell
-            .arg("-c")
-            .arg(command)
-            .stdin(Stdio::null())
-            .stdout(output.try_clone()?)
-            .stderr(output)
+        let child = command
             .process_group(0)
             // Reaps it in the background if we are dropped.
-            .kill_on_drop(true);
-        if let Some(directory) = directory {
-            shell.current_dir(directory);
-        }
-        let child = shell.spawn()?;
+            .kill_on_drop(true)
+            .spawn()?;
         let id = child
             .id()
             .and_then(|id| i32::try_from(id).ok())
             .and_then(Pid::from_raw)
-            .ok_or_else(|| io::Error::other("the shell has no process id"))?;
+            .ok_or_else(|| io::Error::other("the command has no process id"))?;
         Ok(Self {
             child,
             id,
@@ -65,7 +48,7 @@ impl ProcessGroup {
         })
     }
 
-    /// Waits until the shell has exited, and leaves it unreaped.
+    /// Waits until the command has exited, and leaves it unreaped.
     pub(super) async fn exited(&mut self) {
         while !self.has_exited() {
             // `None` never comes on Unix; were it to, the status is still waited for in `reap`.
@@ -84,13 +67,21 @@ impl ProcessGroup {
         }
     }
 
+    /// Asks the command to end: by the end of its input where that is a pipe, which reaches further than a signal for one
+    /// that speaks for a process elsewhere; else with SIGTERM to the whole group.
+    pub(super) fn ask_to_end(&mut self) {
+        if self.child.stdin.take().is_none() {
+            self.signal(Signal::TERM);
+        }
+    }
+
     /// Sends a signal to every process of the group.
-    pub(super) fn signal(&self, signal: Signal) {
+    fn signal(&self, signal: Signal) {
         // No such group, or nobody in it whom we may signal: nothing is left to be done.
         let _ = kill_process_group(self.id, signal);
     }
 
-    /// Kills what is left of the group and gives the shell's status.
+    /// Kills what is left of the group and gives the command's status.
     pub(super) async fn reap(mut self) -> io::Result<ExitStatus> {
         self.signal(Signal::KILL);
         let status = self.child.wait().await;
