@@ -211,7 +211,8 @@ impl<'a> Scan<'a> {
     }
 
     fn shape(&mut self, start: usize, end: usize, shape: &Shape) {
-        let is_plain = shape.prefix.len() < 4 && shape.prefix.bytes().all(|it| it.is_ascii_alphanumeric());
+        let is_plain =
+            shape.prefix.len() < 4 && shape.prefix.bytes().all(|it| it.is_ascii_alphanumeric());
         if (is_plain && is_within_base64(self.text, start))
             || (!shape.keeps_prefix && !self.begins_word(start))
             || start < self.plain_until
@@ -493,7 +494,7 @@ pub(crate) fn begins_word(text: &[u8], at: usize) -> bool {
 
 /// Whether a short word begins here only because `/` and `+` stand between letters in base64.
 fn is_within_base64(text: &[u8], at: usize) -> bool {
-    const LEAST: usize = 40;
+    const LEAST: usize = 60;
     let before = text[..at].iter().rev();
     let is_base64 =
         |it: &&u8| it.is_ascii_alphanumeric() || matches!(it, b'/' | b'+' | b'\r' | b'\n');

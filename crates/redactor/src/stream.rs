@@ -18,6 +18,7 @@ pub struct Stream {
     held: Vec<u8>,
     /// How much of what is held went out already.
     done: usize,
+    has_redacted: bool,
 }
 
 impl Stream {
@@ -26,7 +27,13 @@ impl Stream {
             redactor,
             held: Vec::new(),
             done: 0,
+            has_redacted: false,
         }
+    }
+
+    /// Whether anything that went out so far is not as it came in.
+    pub fn has_redacted(&self) -> bool {
+        self.has_redacted
     }
 
     /// Takes the next bytes, and adds to `out` what can go out.
@@ -53,8 +60,8 @@ impl Stream {
         self.held.capacity()
     }
 
-    /// Adds to `out` what was held back.
-    pub fn finish(mut self, out: &mut Vec<u8>) {
+    /// Adds to `out` what was held back: nothing follows.
+    pub fn finish(&mut self, out: &mut Vec<u8>) {
         self.emit(self.held.len(), out);
     }
 
@@ -99,6 +106,7 @@ impl Stream {
             out.extend_from_slice(&self.held[at..span.start.max(at)]);
             if span.start >= self.done {
                 span.write(&self.held, out);
+                self.has_redacted = true;
             }
             at = span.end.min(end).max(at);
         }

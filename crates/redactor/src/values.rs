@@ -553,9 +553,6 @@ fn bare_end(text: &[u8], start: usize, in_query: bool) -> usize {
             _ => at += 1,
         }
     }
-    if text[start..at].starts_with(REDACTED.as_bytes()) {
-        return at;
-    }
     while at > start && matches!(text[at - 1], b'.' | b',' | b';' | b':' | b')' | b']' | b'}') {
         at -= 1;
     }

@@ -7,12 +7,14 @@ use std::{
 
 use artifact_store::WorkerWriter;
 use async_trait::async_trait;
+use redactor::Redactor;
 use tokio::time::Instant;
 
 use crate::{
     lifecycle::{Lifecycle, WorkerEvent},
     limits::LimitReached,
     model::{Message, ModelError},
+    redact,
     remarks::Remarks,
     result::{extract_partial, extract_result},
     tool::ToolError,
@@ -74,6 +76,7 @@ struct Inner {
     lifecycle: Lifecycle,
     remarks: Remarks,
     deadline: Option<Instant>,
+    redactor: Redactor,
     state: Mutex<State>,
 }
 
@@ -101,19 +104,22 @@ impl AgentContext {
         worker: Arc<WorkerWriter>,
         lifecycle: Lifecycle,
         deadline: Option<Instant>,
+        redactor: Redactor,
     ) -> Self {
         Self(Arc::new(Inner {
             worker,
             lifecycle,
             remarks: Remarks::default(),
             deadline,
+            redactor,
             state: Mutex::default(),
         }))
     }
 
-    /// Adds a message to the conversation and to `thread.jsonl`.
+    /// Adds a message to the conversation and, without its secrets, to `thread.jsonl`.
     pub fn say(&self, message: Message) {
-        let written = self.0.worker.append_message(&message);
+        let written = redact::message(&self.0.redactor, &message);
+        let written = self.0.worker.append_message(&written);
         let mut state = self.lock();
         state.messages.push(message);
         state.note(written);
@@ -124,15 +130,22 @@ impl AgentContext {
         self.lock().messages.clone()
     }
 
-    /// Keeps a tool's whole output as an artifact.
+    /// Keeps a tool's whole output, without its secrets, as an artifact.
     pub fn save_tool_output(&self, tool: &str, output: &str) {
         let number = {
             let mut state = self.lock();
             state.tool_calls += 1;
             state.tool_calls
         };
-        let saved = self.0.worker.save_tool_output(number, tool, output);
+        let (tool, output) = (self.0.redactor.text(tool), self.0.redactor.text(output));
+        let saved = self.0.worker.save_tool_output(number, &tool, &output);
         self.lock().note(saved.map(|_path| ()));
+    }
+
+    /// Takes secrets out of what is written. For agents that write themselves, as to an
+    /// [artifact](Self::create_artifact).
+    pub fn redactor(&self) -> &Redactor {
+        &self.0.redactor
     }
 
     pub(crate) fn worker(&self) -> &WorkerWriter {
@@ -163,10 +176,10 @@ impl AgentContext {
         });
     }
 
-    /// What the conversation came to.
+    /// What the conversation came to, without its secrets.
     pub(crate) fn result(&self) -> String {
         let state = self.lock();
-        match &state.note {
+        let result = match &state.note {
             None => extract_result(&state.messages),
             Some(Note { line, stopped }) => {
                 let result = match stopped {
@@ -175,7 +188,9 @@ impl AgentContext {
                 };
                 format!("{result}\n\n{line}")
             }
-        }
+        };
+        drop(state);
+        self.0.redactor.text(&result).into_owned()
     }
 
     pub(crate) fn send(&self, event: impl FnOnce() -> WorkerEvent) {

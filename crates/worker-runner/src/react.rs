@@ -159,8 +159,11 @@ impl ReactAgent {
             tool_call_id: tool_call_id.clone(),
         });
         let started = Instant::now();
-        let result = tool_call(&**tool, self.invoke(request))
-            .tool_call_id(&**tool_call_id)
+        // A model may call anything by any name.
+        let written = context.redactor();
+        let (name, id) = (written.text(tool), written.text(tool_call_id));
+        let result = tool_call(&*name, self.invoke(request))
+            .tool_call_id(&*id)
             .await;
         let duration = started.elapsed();
         report(request, &result, duration, context);
@@ -254,7 +257,7 @@ fn report(
             });
         }
         Err(failure) => {
-            let error = failure.in_full();
+            let error = context.redactor().text(&failure.in_full()).into_owned();
             context.save_tool_output(&tool, &format!("Error: {error}"));
             context.send(|| WorkerEvent::ToolFailed {
                 tool,

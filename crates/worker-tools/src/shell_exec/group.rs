@@ -42,6 +42,9 @@ impl ProcessGroup {
         shell
             .arg("-c")
             .arg(command)
+            // What a model asks with is not for what it asks for.
+            .env_remove("OPENAI_API_KEY")
+            .env_remove("ANTHROPIC_API_KEY")
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
             .stderr(output)
