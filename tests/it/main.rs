@@ -17,6 +17,7 @@ mod liveness;
 mod models;
 mod outside_crates;
 mod readme;
+mod secrets;
 mod tier1_duration;
 mod tier2_metrics;
 mod tier2_recipes;

@@ -2,7 +2,7 @@
 
 use std::{
     future::Future,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -22,15 +22,17 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct MetricsCollector(pub(crate) Arc<Inner>);
 
-#[derive(Debug)]
 pub(crate) struct Inner {
     worker: WorkerId,
     sink: Arc<dyn EventSink>,
     clock: Clock,
     trace: TraceContext,
     started: CallStart,
+    error_filter: OnceLock<ErrorFilter>,
     state: Mutex<State>,
 }
+
+type ErrorFilter = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
 #[derive(Debug, Default)]
 struct State {
@@ -154,6 +156,7 @@ impl MetricsCollector {
             trace,
             started: clock.start(),
             clock,
+            error_filter: OnceLock::new(),
             state: Mutex::default(),
         }))
     }
@@ -175,6 +178,12 @@ impl MetricsCollector {
             TraceContext::child_of(inner.trace.trace_id, parent)
         })
         .unwrap_or_else(TraceContext::root)
+    }
+
+    /// Hands each failed call's error to `filter` before it is recorded: what it gives is recorded instead, `None` leaves
+    /// the error as it is. Successes are not looked at. Only the first filter counts.
+    pub fn filter_errors(&self, filter: impl Fn(&str) -> Option<String> + Send + Sync + 'static) {
+        let _ = self.0.error_filter.set(Box::new(filter));
     }
 
     /// Runs `future` with this collector as the current scope.
@@ -203,7 +212,7 @@ impl MetricsCollector {
     pub fn record<'a>(&self, event: impl Into<Event<'a>>) {
         let mut event = event.into();
         self.0.lock().totals.take_in(&mut event);
-        self.hand_over(&event);
+        self.hand_over(event);
     }
 
     /// The worker.
@@ -349,11 +358,15 @@ impl MetricsCollector {
             }
             state.totals.take_in(&mut event);
         }
-        self.hand_over(&event);
+        self.hand_over(event);
     }
 
-    fn hand_over(&self, event: &Event<'_>) {
+    fn hand_over(&self, mut event: Event<'_>) {
         let inner = &*self.0;
+        if !event.outcome().is_success() {
+            inner.filter_error(&mut event);
+        }
+        let event = &event;
         // A sink of somebody else's may panic; the worker must not notice.
         let handed = guarded(|| inner.sink.record(&inner.worker, event));
         if handed.is_none() {
@@ -404,6 +417,17 @@ fn with_sink_panics(result: Result<(), SinkError>, panics: u64) -> Result<(), Si
     }
 }
 
+impl std::fmt::Debug for Inner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Inner")
+            .field("worker", &self.worker)
+            .field("sink", &self.sink)
+            .field("trace", &self.trace)
+            .field("state", &self.state)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Drop for Inner {
     fn drop(&mut self) {
         // The last handle may go in the midst of the worker's own code, and a sink of somebody else's with it.
@@ -413,6 +437,22 @@ impl Drop for Inner {
 }
 
 impl Inner {
+    fn filter_error(&self, event: &mut Event<'_>) {
+        let (Some(filter), Some(error)) = (self.error_filter.get(), event.outcome().error()) else {
+            return;
+        };
+        // One that panics has not said that the error may be seen.
+        let filtered = guarded(|| filter(error)).unwrap_or_else(|| Some("failed".to_owned()));
+        let Some(filtered) = filtered else { return };
+        let outcome = match event {
+            Event::LlmCall(call) => &mut call.outcome,
+            Event::ToolCall(call) => &mut call.outcome,
+            // A kind that a newer core knows has no filter here yet.
+            _ => return,
+        };
+        *outcome = Outcome::failure(filtered);
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

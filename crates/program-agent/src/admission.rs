@@ -1,6 +1,7 @@
 //! Which events of a program are taken: it says of itself what it likes, and only what can be true goes on.
 
-use metrics_core::{Event, Outcome, Timestamp, TraceContext, TraceFields, Usage};
+use metrics_core::{Event, ExtraFields, Outcome, Timestamp, TraceContext, TraceFields, Usage};
+use worker_runner::Redactor;
 
 /// How far a stamp may lie outside of the worker's life: clocks are set while programs run.
 const CLOCK_SLACK_US: i64 = 60 * 1_000_000;
@@ -39,7 +40,11 @@ pub(crate) struct Life {
 }
 
 /// Takes an event of the worker's program, as the worker's own.
-pub(crate) fn admit<'a>(mut event: Event<'a>, life: &Life) -> Result<Event<'a>, Implausible> {
+pub(crate) fn admit<'a>(
+    mut event: Event<'a>,
+    life: &Life,
+    redactor: &Redactor,
+) -> Result<Event<'a>, Implausible> {
     check_time(&event, life)?;
     match &mut event {
         Event::LlmCall(call) => {
@@ -57,18 +62,42 @@ pub(crate) fn admit<'a>(mut event: Event<'a>, life: &Life) -> Result<Event<'a>, 
                 return Err(Implausible::NegativeCost);
             }
             call.outcome = cut(std::mem::replace(&mut call.outcome, Outcome::Success));
+            call.phase = redacted(redactor, call.phase.as_str()).into();
+            call.model = redacted(redactor, call.model.as_str()).into();
+            let provider = call.provider.take();
+            call.provider = provider.map(|it| redacted(redactor, it.as_str()).into());
+            drop_secrets(redactor, &mut call.extra);
             place(&mut call.trace, life.trace);
         }
         Event::ToolCall(call) => {
             let id = call.tool_call_id.as_deref().unwrap_or("");
             check_names([("tool", call.tool.as_str()), ("tool_call_id", id)])?;
             call.outcome = cut(std::mem::replace(&mut call.outcome, Outcome::Success));
+            call.tool = redacted(redactor, call.tool.as_str()).into();
+            let id = call.tool_call_id.take();
+            call.tool_call_id = id.map(|it| redacted(redactor, &it).into());
+            drop_secrets(redactor, &mut call.extra);
             place(&mut call.trace, life.trace);
         }
         // A kind that a newer core knows has passed the checks that are for all.
         _ => {}
     }
     Ok(event)
+}
+
+fn redacted(redactor: &Redactor, text: &str) -> String {
+    redactor.text(text).into_owned()
+}
+
+/// Fields that nobody knows are kept for whoever does, but not with a secret among them.
+fn drop_secrets(redactor: &Redactor, extra: &mut ExtraFields) {
+    let has_secret = extra.iter().any(|(key, json)| {
+        let field = format!("{{\"{key}\":{json}}}");
+        redactor.text(&field) != field
+    });
+    if has_secret {
+        *extra = ExtraFields::default();
+    }
 }
 
 fn check_time(event: &Event<'_>, life: &Life) -> Result<(), Implausible> {

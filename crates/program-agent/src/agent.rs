@@ -25,7 +25,8 @@ use crate::{
     ending,
     format::{Reading, Said},
     group::ProcessGroup,
-    streams::{Files, Read, STDERR, Streams},
+    redacted_file,
+    streams::{Files, METRICS, Read, STDERR, Streams},
 };
 
 /// The key in `metadata.json` of how the program ended and what became of its output.
@@ -66,7 +67,7 @@ impl Default for ProgramOptions {
 
 /// Runs a command as a worker.
 ///
-/// - Standard output is `result.txt`, standard error `stderr.txt`, both written as they come. With a
+/// - Standard output is `result.txt`, standard error `stderr.txt`, both written as they come, without their secrets. With a
 ///   [format](OutputFormat) standard output is `stdout.jsonl`, and the result is what it says.
 /// - An exit code other than 0, or a signal, fails the worker.
 /// - The command runs in a process group of its own. When the worker is to stop, the group gets SIGTERM and after
@@ -193,7 +194,14 @@ impl Agent for ProgramAgent {
         let clock = Clock::system();
         let reader = self.options.format.reader(&self.command, clock.clone());
         let reading = reader.map(Reading::new);
-        let mut streams = Streams::new(group.outputs(), files, reading, collector, clock);
+        let mut streams = Streams::new(
+            group.outputs(),
+            files,
+            reading,
+            collector,
+            clock,
+            context.redactor(),
+        );
 
         let stopping = context.stopping();
         let drain_grace = self.end(&mut group, &stopping, &mut streams).await;
@@ -207,12 +215,18 @@ impl Agent for ProgramAgent {
             context.warn("a process that left the program's group held its output open; what it prints from now on is not kept");
         }
         let mut stopped_at = None;
+        let metrics = streams.metrics_file();
         let read = streams.finish(|| {
             let is_stopping = stopping.is_cancelled();
             let stopped_at = is_stopping.then(|| *stopped_at.get_or_insert_with(Instant::now));
             stopped_at.is_some_and(|it| it.elapsed() > LAST_READ)
         });
-        conclude(status, read.await, context)
+        let mut read = read.await;
+        if let Err(error) = metrics.and_then(|it| redacted_file::replace(it, METRICS, context)) {
+            read.warnings
+                .push(format!("`{METRICS}` may hold secrets: {error}"));
+        }
+        conclude(status, read, context)
     }
 }
 

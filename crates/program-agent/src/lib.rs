@@ -38,6 +38,7 @@ mod group;
 mod lines;
 mod metrics_file;
 mod output;
+mod redacted_file;
 mod streams;
 
 #[cfg(test)]

@@ -14,6 +14,8 @@ use metrics_collector::MetricsCollector;
 use metrics_core::{Clock, Event, EventReader, LineContent, LineFault, Timestamp};
 use serde_json::{Value, json};
 
+use worker_runner::Redactor;
+
 use crate::admission::{Life, admit};
 
 /// A longer line is no event.
@@ -33,6 +35,7 @@ pub(crate) struct MetricsFile {
     clock: Clock,
     began: Timestamp,
     counts: Counts,
+    redactor: Redactor,
 }
 
 /// What became of the lines.
@@ -78,14 +81,25 @@ fn lines_of(file: File) -> EventReader<BufReader<Tail>> {
 }
 
 impl MetricsFile {
-    pub(crate) fn new(file: File, collector: MetricsCollector, clock: Clock) -> Self {
+    pub(crate) fn new(
+        file: File,
+        collector: MetricsCollector,
+        clock: Clock,
+        redactor: Redactor,
+    ) -> Self {
         Self {
             lines: lines_of(file),
             began: clock.timestamp(),
             collector,
             clock,
             counts: Counts::default(),
+            redactor,
         }
+    }
+
+    /// Another handle of the same file.
+    pub(crate) fn file(&mut self) -> io::Result<File> {
+        self.tail().file.try_clone()
     }
 
     /// Records what comes, for as long as it is polled. May be dropped at any time and called again.
@@ -159,7 +173,7 @@ impl MetricsFile {
             trace: self.collector.trace(),
         };
         match content {
-            Content::Event(event) => match admit(*event, &life) {
+            Content::Event(event) => match admit(*event, &life, &self.redactor) {
                 Ok(event) => {
                     self.counts.recorded += 1;
                     self.collector.record(event);
@@ -174,6 +188,8 @@ impl MetricsFile {
     fn refuse(&mut self, number: u64, reason: &str) {
         self.counts.refused += 1;
         if self.counts.reasons.len() < MAX_REASONS {
+            // It may repeat a part of the line.
+            let reason = &*self.redactor.text(reason);
             tracing::warn!(
                 line = number,
                 reason,

@@ -6,6 +6,7 @@ use std::{
 };
 
 use tokio::io::{AsyncRead, AsyncReadExt as _};
+use worker_runner::Redactor;
 
 /// How much is read at once, and all that is ever held.
 const CHUNK_BYTES: usize = 64 << 10;
@@ -26,7 +27,10 @@ pub(crate) struct Output<R, W> {
     pipe: Option<R>,
     file: File,
     watcher: W,
+    redaction: redactor::Stream,
     chunk: Vec<u8>,
+    /// What of it is written.
+    written: Vec<u8>,
     read: u64,
     kept: u64,
     /// Why the file takes no more. A gap in it would be worse than an early end.
@@ -34,12 +38,14 @@ pub(crate) struct Output<R, W> {
 }
 
 impl<R: AsyncRead + Unpin, W: Watch> Output<R, W> {
-    pub(crate) fn new(pipe: Option<R>, file: File, watcher: W) -> Self {
+    pub(crate) fn new(pipe: Option<R>, file: File, watcher: W, redactor: &Redactor) -> Self {
         Self {
             pipe,
             file,
             watcher,
+            redaction: redactor.stream(),
             chunk: vec![0; CHUNK_BYTES],
+            written: Vec::new(),
             read: 0,
             kept: 0,
             refused: None,
@@ -80,17 +86,29 @@ impl<R: AsyncRead + Unpin, W: Watch> Output<R, W> {
 
     fn take(&mut self, n_bytes: usize) {
         self.read += n_bytes as u64;
-        let bytes = &self.chunk[..n_bytes];
+        self.redaction
+            .push(&self.chunk[..n_bytes], &mut self.written);
+        self.write();
+        self.watcher.look(&self.chunk[..n_bytes]);
+    }
+
+    /// Writes what was held back as it might have been the beginning of a secret.
+    pub(crate) fn finish(&mut self) {
+        self.redaction.finish(&mut self.written);
+        self.write();
+    }
+
+    fn write(&mut self) {
         if self.refused.is_none() {
-            match write_all(&mut self.file, bytes) {
-                Ok(()) => self.kept += n_bytes as u64,
+            match write_all(&mut self.file, &self.written) {
+                Ok(()) => self.kept += self.written.len() as u64,
                 Err((written, error)) => {
                     self.kept += written as u64;
                     self.refused = Some(error);
                 }
             }
         }
-        self.watcher.look(bytes);
+        self.written.clear();
     }
 }
 

@@ -3,6 +3,7 @@
 use std::{
     convert::Infallible,
     fs::File,
+    io,
     path::{self, PathBuf},
 };
 
@@ -10,7 +11,7 @@ use artifact_store::StoreError;
 use metrics_collector::MetricsCollector;
 use metrics_core::Clock;
 use tokio::process::{ChildStderr, ChildStdout};
-use worker_runner::AgentContext;
+use worker_runner::{AgentContext, Redactor};
 
 use crate::{
     OutputFormat,
@@ -23,7 +24,7 @@ pub(crate) const STDERR: &str = "stderr.txt";
 const RESULT: &str = "result.txt";
 /// Where the result is a part of what the program prints.
 const STDOUT: &str = "stdout.jsonl";
-const METRICS: &str = "child-metrics.jsonl";
+pub(crate) const METRICS: &str = "child-metrics.jsonl";
 
 /// The files that it goes to, made before the program starts.
 #[derive(Debug)]
@@ -82,13 +83,19 @@ impl Streams {
         reading: Option<Reading>,
         collector: MetricsCollector,
         clock: Clock,
+        redactor: &Redactor,
     ) -> Self {
         Self {
             stdout_name: files.stdout_name,
-            stdout: Output::new(stdout, files.stdout, reading),
-            stderr: Output::new(stderr, files.stderr, ()),
-            metrics: MetricsFile::new(files.metrics, collector, clock),
+            stdout: Output::new(stdout, files.stdout, reading, redactor),
+            stderr: Output::new(stderr, files.stderr, (), redactor),
+            metrics: MetricsFile::new(files.metrics, collector, clock, redactor.clone()),
         }
+    }
+
+    /// The program's own metrics file.
+    pub(crate) fn metrics_file(&mut self) -> io::Result<File> {
+        self.metrics.file()
     }
 
     /// Reads for as long as it is polled. May be dropped at any time and called again.
@@ -109,7 +116,9 @@ impl Streams {
     }
 
     /// Reads the rest of the metrics, as far as `is_enough` lets it.
-    pub(crate) async fn finish(self, is_enough: impl FnMut() -> bool) -> Read {
+    pub(crate) async fn finish(mut self, is_enough: impl FnMut() -> bool) -> Read {
+        self.stdout.finish();
+        self.stderr.finish();
         let metrics = self.metrics.finish(is_enough).await;
         let (stdout_bytes, stderr_bytes) = (self.stdout.bytes(), self.stderr.bytes());
         let losses = [self.stdout.loss(self.stdout_name), self.stderr.loss(STDERR)];

@@ -36,6 +36,8 @@ struct Inner {
     tasks: TaskTracker,
     running: Mutex<HashMap<JobId, RunningJob>>,
     unnoted: UnnotedEnds,
+    /// Tasks of this process's jobs as they were given, where the book's are without their secrets.
+    tasks_with_secrets: Mutex<HashMap<JobId, String>>,
     /// Jobs that this process could not take out of the queue, and why; it does not try again.
     unclaimed: Mutex<HashMap<JobId, String>>,
     /// Counts jobs that ended, for whoever waits for one.
@@ -122,6 +124,7 @@ impl Supervisor {
             tasks: TaskTracker::new(),
             running: Mutex::default(),
             unnoted: UnnotedEnds::default(),
+            tasks_with_secrets: Mutex::default(),
             unclaimed: Mutex::default(),
             ended: watch::Sender::new(0),
         })))
@@ -137,12 +140,16 @@ impl Supervisor {
         &self.0.book
     }
 
-    /// Writes a job down and runs it here as soon as there is room; returns once it is on disk.
+    /// Writes a job down and runs it here as soon as there is room; returns once it is on disk. What is written has no
+    /// secrets; the worker gets the task as it is.
     ///
     /// # Errors
     /// [`SupervisorError::UnknownModel`] before anything is written; else [`SupervisorError::Book`].
-    pub async fn spawn(&self, job: NewJob) -> Result<JobId, SupervisorError> {
-        self.0.runners.runner(job.model.as_deref())?;
+    pub async fn spawn(&self, mut job: NewJob) -> Result<JobId, SupervisorError> {
+        let runner = self.0.runners.runner(job.model.as_deref())?;
+        let written = runner.redacted(&job.task);
+        let task = std::mem::replace(&mut job.task, written);
+        let with_secrets = (task != job.task).then_some(task);
         let (added, answer) = oneshot::channel();
         let this = self.clone();
         // A task of its own, so that a caller who goes away leaves no job behind that nobody runs. A worker started
@@ -150,9 +157,13 @@ impl Supervisor {
         let task = async move {
             let id = this.add(job).await;
             let to_run = id.as_ref().ok().copied();
+            if let (Some(id), Some(task)) = (to_run, with_secrets) {
+                this.tasks_with_secrets().insert(id, task);
+            }
             let _ = added.send(id);
             if let Some(id) = to_run {
                 this.run(id).await;
+                this.tasks_with_secrets().remove(&id);
             }
         };
         self.0.tasks.spawn(task.in_current_scope());
@@ -302,6 +313,11 @@ impl Supervisor {
         }
     }
 
+    fn tasks_with_secrets(&self) -> MutexGuard<'_, HashMap<JobId, String>> {
+        let tasks = self.0.tasks_with_secrets.lock();
+        tasks.unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn note_running(&self, id: JobId) -> RunningNote<'_> {
         let cancel = self.0.stop.child_token();
         let running = RunningJob {
@@ -333,7 +349,9 @@ impl Supervisor {
         let run = tokio::spawn(
             async move {
                 let runner = this.0.runners.runner(job.model.as_deref())?;
-                runner.run_worker(&job.task, options).await?;
+                let with_secrets = this.tasks_with_secrets().get(&id).cloned();
+                let task = with_secrets.unwrap_or(job.task);
+                runner.run_worker(&task, options).await?;
                 Ok::<_, SupervisorError>(())
             }
             .in_current_scope(),

@@ -9,12 +9,15 @@ use anyhow::Context as _;
 use artifact_store::{ArtifactStore, IfMissing, RecordMode, StoreOptions};
 use log_format::LogGuard;
 use supervisor_tools::{DEFAULT_CONCURRENCY, Supervisor};
+use worker_runner::Redactor;
 
 use crate::{cli::Common, models::Models};
 
 /// The open store and all that stands on it.
 pub(crate) struct App {
     pub(crate) supervisor: Supervisor,
+    /// Takes secrets out of what is written.
+    pub(crate) redactor: Redactor,
     pub(crate) log_path: PathBuf,
     /// Whether log lines go to stderr too.
     pub(crate) verbose: bool,
@@ -51,10 +54,16 @@ impl App {
             .worker_id(metrics_collector::current_worker_id)
             .install()
             .context("cannot log")?;
-        let runners = models.runners(store.clone(), tools_root);
+        let redactor = if common.keep_secrets {
+            Redactor::off()
+        } else {
+            models.redactor()
+        };
+        let runners = models.runners(store.clone(), tools_root, redactor.clone());
         let supervisor = Supervisor::open(store, runners, DEFAULT_CONCURRENCY)?;
         Ok(Self {
             supervisor,
+            redactor,
             log_path,
             verbose: common.verbose,
             log,

@@ -35,6 +35,9 @@ pub(crate) struct Common {
     /// Where the log lines go [default: .triscope/triscope.log in the data directory]
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) log_file: Option<PathBuf>,
+    /// Write secrets as they are into every file and the log, instead of `[redacted]`
+    #[arg(long, global = true)]
+    pub(crate) keep_secrets: bool,
     /// Also log to stderr
     #[arg(short, long, global = true)]
     pub(crate) verbose: bool,
@@ -264,7 +267,7 @@ fn parse_hours(text: &str) -> Result<f64, String> {
 }
 
 /// `90`, `90s`, `1.5m`, `2h`, `7d`, `250ms`.
-fn parse_timeout(text: &str) -> Result<Duration, String> {
+pub(crate) fn parse_timeout(text: &str) -> Result<Duration, String> {
     const UNITS: [(&str, f64); 6] = [
         ("ms", 0.001),
         ("s", 1.0),

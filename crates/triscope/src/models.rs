@@ -1,6 +1,6 @@
 //! Which models the workers of this program can ask, and how.
 
-use std::{num::NonZeroUsize, path::Path, sync::Arc};
+use std::{num::NonZeroUsize, path::Path, sync::Arc, time::Duration};
 
 use anyhow::bail;
 use artifact_store::ArtifactStore;
@@ -8,7 +8,7 @@ use clap::Args;
 use http_models::{HttpModel, HttpModelOptions, Protocol};
 use offline_model::{OFFLINE_MODEL, OfflineModel};
 use supervisor_tools::{RunnerSource, UnknownModel};
-use worker_runner::{ChatModel, ReactAgent, ReactLimits, WorkerRunner};
+use worker_runner::{ChatModel, ReactAgent, ReactLimits, Redactor, WorkerRunner};
 use worker_tools::{ToolOptions, builtin_tools_with};
 
 /// What a model is told before its task.
@@ -44,6 +44,9 @@ pub(crate) struct ModelArgs {
     /// End a worker whose model uses more tokens, as far as its provider counts them [default: no limit]
     #[arg(long, value_name = "N")]
     max_tokens: Option<u64>,
+    /// End a worker that takes longer with what it has, such as 90, 1.5s or 5m [default: no limit but --timeout]
+    #[arg(long, value_parser = crate::cli::parse_timeout, value_name = "TIME", allow_negative_numbers = true)]
+    max_time: Option<Duration>,
     /// Tool calls of one turn that run at once
     #[arg(long, value_name = "N", default_value_t = ReactLimits::default().parallel_tool_calls)]
     max_parallel_tools: NonZeroUsize,
@@ -56,16 +59,18 @@ pub(crate) struct Models {
     limits: ReactLimits,
     /// What the tools beside them may reach.
     pub(crate) tools: ToolOptions,
+    /// Where the key is, if the user said so.
+    key_variable: Option<String>,
 }
 
 impl Models {
     /// Makes of the options what can be made of them.
-    pub(crate) fn new(args: &ModelArgs, tools: ToolOptions) -> anyhow::Result<Self> {
+    pub(crate) fn new(args: &ModelArgs, mut tools: ToolOptions) -> anyhow::Result<Self> {
         let limits = ReactLimits {
             steps: args.max_steps,
             tokens: args.max_tokens,
+            wall_time: args.max_time,
             parallel_tool_calls: args.max_parallel_tools,
-            ..ReactLimits::default()
         };
         let http = match &*args.model {
             OFFLINE_MODEL => {
@@ -77,18 +82,41 @@ impl Models {
             }
             _ => Some(http_model(args)?),
         };
+        tools.hidden_variables.extend(args.api_key_env.clone());
         Ok(Self {
             http,
             limits,
             tools,
+            key_variable: args.api_key_env.clone(),
         })
     }
 
+    /// What takes secrets out of all that is written: beside the usual ones, those of this process's environment.
+    pub(crate) fn redactor(&self) -> Redactor {
+        let variables = std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        });
+        let known = Redactor::builder().environment(variables);
+        let key = self
+            .key_variable
+            .as_deref()
+            .and_then(|it| std::env::var(it).ok());
+        key.iter()
+            .fold(known, |known, key| known.value(key))
+            .build()
+    }
+
     /// Lets workers of `store` ask them, with tools that read files below `tools_root`.
-    pub(crate) fn runners(self, store: ArtifactStore, tools_root: &Path) -> impl RunnerSource {
+    pub(crate) fn runners(
+        self,
+        store: ArtifactStore,
+        tools_root: &Path,
+        redactor: Redactor,
+    ) -> impl RunnerSource {
         Runners {
             models: self,
             store,
+            redactor,
             tools_root: tools_root.to_owned(),
         }
     }
@@ -127,6 +155,7 @@ fn http_model(args: &ModelArgs) -> anyhow::Result<HttpModel> {
 struct Runners {
     models: Models,
     store: ArtifactStore,
+    redactor: Redactor,
     tools_root: std::path::PathBuf,
 }
 
@@ -138,7 +167,9 @@ impl Runners {
         if let Some(prompt) = system_prompt {
             agent = agent.system_prompt(prompt);
         }
-        WorkerRunner::new(self.store.clone(), Arc::new(agent)).summary_model(model)
+        WorkerRunner::new(self.store.clone(), Arc::new(agent))
+            .redactor(self.redactor.clone())
+            .summary_model(model)
     }
 }
 

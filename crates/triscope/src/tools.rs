@@ -55,6 +55,7 @@ impl ToolArgs {
                 config: self.ssh_config.clone(),
                 ..SshExecOptions::default()
             },
+            ..ToolOptions::default()
         })
     }
 }

@@ -8,12 +8,14 @@ use std::{
 
 use artifact_store::WorkerWriter;
 use async_trait::async_trait;
+use redactor::Redactor;
 use tokio::time::Instant;
 
 use crate::{
     lifecycle::{Lifecycle, WorkerEvent},
     limits::LimitReached,
     model::{Message, ModelError},
+    redact,
     remarks::Remarks,
     result::{extract_partial, extract_result},
     tool::ToolError,
@@ -75,6 +77,7 @@ struct Inner {
     lifecycle: Lifecycle,
     remarks: Remarks,
     deadline: Option<Instant>,
+    redactor: Redactor,
     state: Mutex<State>,
 }
 
@@ -102,19 +105,22 @@ impl AgentContext {
         worker: Arc<WorkerWriter>,
         lifecycle: Lifecycle,
         deadline: Option<Instant>,
+        redactor: Redactor,
     ) -> Self {
         Self(Arc::new(Inner {
             worker,
             lifecycle,
             remarks: Remarks::default(),
             deadline,
+            redactor,
             state: Mutex::default(),
         }))
     }
 
-    /// Adds a message to the conversation and to `thread.jsonl`.
+    /// Adds a message to the conversation and, without its secrets, to `thread.jsonl`.
     pub fn say(&self, message: Message) {
-        let written = self.0.worker.append_message(&message);
+        let written = redact::message(&self.0.redactor, &message);
+        let written = self.0.worker.append_message(&written);
         let mut state = self.lock();
         state.messages.push(message);
         state.note(written);
@@ -125,7 +131,7 @@ impl AgentContext {
         self.lock().messages.clone()
     }
 
-    /// Keeps a tool's whole output as an artifact.
+    /// Keeps a tool's whole output, without its secrets, as an artifact.
     pub fn save_tool_output(&self, tool: &str, output: &str) {
         self.save_output_of_call(self.next_tool_call(), tool, output);
     }
@@ -138,7 +144,8 @@ impl AgentContext {
     }
 
     pub(crate) fn save_output_of_call(&self, number: usize, tool: &str, output: &str) {
-        let saved = self.0.worker.save_tool_output(number, tool, output);
+        let (tool, output) = (self.0.redactor.text(tool), self.0.redactor.text(output));
+        let saved = self.0.worker.save_tool_output(number, &tool, &output);
         self.lock().note(saved.map(|_path| ()));
     }
 
@@ -148,8 +155,15 @@ impl AgentContext {
         number: usize,
         tool: &str,
     ) -> Option<(File, String)> {
-        let created = self.0.worker.create_tool_output(number, tool);
+        let tool = self.0.redactor.text(tool);
+        let created = self.0.worker.create_tool_output(number, &tool);
         created.map_err(|it| self.lock().note(Err(it))).ok()
+    }
+
+    /// Takes secrets out of what is written. For agents that write themselves, as to an
+    /// [artifact](Self::create_artifact).
+    pub fn redactor(&self) -> &Redactor {
+        &self.0.redactor
     }
 
     pub(crate) fn worker(&self) -> &WorkerWriter {
@@ -180,10 +194,10 @@ impl AgentContext {
         });
     }
 
-    /// What the conversation came to.
+    /// What the conversation came to, without its secrets.
     pub(crate) fn result(&self) -> String {
         let state = self.lock();
-        match &state.note {
+        let result = match &state.note {
             None => extract_result(&state.messages),
             Some(Note { line, stopped }) => {
                 let result = match stopped {
@@ -192,7 +206,9 @@ impl AgentContext {
                 };
                 format!("{result}\n\n{line}")
             }
-        }
+        };
+        drop(state);
+        self.0.redactor.text(&result).into_owned()
     }
 
     pub(crate) fn send(&self, event: impl FnOnce() -> WorkerEvent) {

@@ -46,6 +46,7 @@ mod lifecycle;
 mod limits;
 mod model;
 mod react;
+mod redact;
 mod remarks;
 mod result;
 mod retry;
@@ -58,6 +59,7 @@ mod tool_context;
 #[cfg(test)]
 mod tests;
 
+pub use redactor::{REDACTED, Redactor, RedactorBuilder};
 pub use tokio_util::sync::CancellationToken;
 
 pub use crate::{

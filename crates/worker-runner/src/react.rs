@@ -161,8 +161,11 @@ impl ReactAgent {
         });
         let started = Instant::now();
         let artifacts = ToolContext::new(context, tool);
-        let result = tool_call(&**tool, self.invoke(request, &artifacts))
-            .tool_call_id(&**tool_call_id)
+        // A model may call anything by any name.
+        let written = context.redactor();
+        let (name, id) = (written.text(tool), written.text(tool_call_id));
+        let result = tool_call(&*name, self.invoke(request, &artifacts))
+            .tool_call_id(&*id)
             .await;
         let duration = started.elapsed();
         report(request, &result, duration, &artifacts);
@@ -261,7 +264,7 @@ fn report(
             });
         }
         Err(failure) => {
-            let error = failure.in_full();
+            let error = context.redactor().text(&failure.in_full()).into_owned();
             artifacts.save_output(&format!("Error: {error}"));
             context.send(|| WorkerEvent::ToolFailed {
                 tool,

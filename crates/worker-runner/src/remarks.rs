@@ -14,7 +14,7 @@ use metrics_core::WorkerId;
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
-use crate::agent::AgentContext;
+use crate::{agent::AgentContext, redact};
 
 /// The key in `metadata.json` of what whoever reads the result shall know, a list of texts.
 pub const WARNINGS: &str = "warnings";
@@ -52,7 +52,8 @@ impl AgentContext {
         self.remarks().stopping.clone()
     }
 
-    /// Makes an empty file in the worker's directory for the agent to write.
+    /// Makes an empty file in the worker's directory for the agent to write: what it writes there is its own affair, and
+    /// [`redactor`](Self::redactor) takes the secrets out of it.
     ///
     /// # Errors
     /// As [`WorkerWriter::create_artifact`](artifact_store::WorkerWriter::create_artifact).
@@ -96,7 +97,7 @@ impl AgentContext {
         if !said.warnings.is_empty() {
             facts.insert(WARNINGS.to_owned(), said.warnings.clone().into());
         }
-        facts
+        redact::facts(self.redactor(), facts)
     }
 
     /// The beginning of what the agent wrote to `result.txt` itself, 1 MiB at most; `None` where it wrote nothing there.

@@ -1,10 +1,11 @@
 //! Running an agent as a worker.
 
-use std::{sync::Arc, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use artifact_store::{ArtifactStore, DEFAULT_OWNER, NewWorker, Status, StoreError};
 use metrics_collector::{MetricsCollector, Totals};
 use metrics_core::{TraceContext, WorkerId};
+use redactor::Redactor;
 use serde_json::{Map, Value, json};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio_util::sync::CancellationToken;
@@ -13,6 +14,7 @@ use crate::{
     agent::{Agent, AgentContext},
     lifecycle::{Lifecycle, WorkerEvent},
     model::ChatModel,
+    redact,
     running::Running,
     summary::Summary,
 };
@@ -93,6 +95,7 @@ pub struct WorkerRunner {
     store: ArtifactStore,
     agent: Arc<dyn Agent>,
     summary_model: Option<Arc<dyn ChatModel>>,
+    redactor: Redactor,
 }
 
 impl WorkerRunner {
@@ -102,6 +105,7 @@ impl WorkerRunner {
             store,
             agent,
             summary_model: None,
+            redactor: Redactor::new(),
         }
     }
 
@@ -110,6 +114,22 @@ impl WorkerRunner {
     pub fn summary_model(mut self, model: Arc<dyn ChatModel>) -> Self {
         self.summary_model = Some(model);
         self
+    }
+
+    /// Takes secrets out of what is written of each worker with `redactor` instead of the usual one.
+    ///
+    /// What is written is the task and the configuration, the conversation, tool outputs, results, summaries and errors, in
+    /// files, events and log lines. The model and the tools see everything as it is. With [`Redactor::off`] **every secret
+    /// that an agent meets is written down**.
+    #[must_use]
+    pub fn redactor(mut self, redactor: Redactor) -> Self {
+        self.redactor = redactor;
+        self
+    }
+
+    /// The text as it may be written.
+    pub fn redacted(&self, text: &str) -> String {
+        self.redactor.text(text).into_owned()
     }
 
     /// The store.
@@ -155,8 +175,8 @@ impl WorkerRunner {
             .entry("timeout_seconds")
             .or_insert_with(|| json!(options.timeout.as_secs_f64()));
         let worker = Arc::new(self.store.create_worker(NewWorker {
-            task: task.to_owned(),
-            config: Value::Object(config),
+            task: self.redacted(task),
+            config: Value::Object(redact::facts(&self.redactor, config)),
             owner: options.owner.clone(),
             trace,
             parent_worker_id,
@@ -165,9 +185,19 @@ impl WorkerRunner {
         })?);
         let clock = self.store.clock().clone();
         let collector = MetricsCollector::with(worker.id(), worker.sink(), trace, clock.clone());
+        let redactor = self.redactor.clone();
+        collector.filter_errors(move |error| match redactor.text(error) {
+            Cow::Borrowed(_) => None,
+            Cow::Owned(text) => Some(text),
+        });
         let lifecycle = Lifecycle(options.events.clone());
         let deadline = tokio::time::Instant::now().checked_add(options.timeout);
-        let context = AgentContext::new(Arc::clone(&worker), lifecycle.clone(), deadline);
+        let context = AgentContext::new(
+            Arc::clone(&worker),
+            lifecycle.clone(),
+            deadline,
+            self.redactor.clone(),
+        );
         let started = clock.start();
         worker.update(|it| {
             it.status = Status::Running;
@@ -201,7 +231,7 @@ impl WorkerRunner {
         cancel: &CancellationToken,
     ) -> Summary {
         let model = self.summary_model.as_deref();
-        match model.filter(|_| report.status == Status::Success) {
+        let summary = match model.filter(|_| report.status == Status::Success) {
             None => Summary::beginning(&report.result),
             Some(model) => {
                 let asked = running
@@ -213,7 +243,8 @@ impl WorkerRunner {
                     summary = asked => summary,
                 }
             }
-        }
+        };
+        summary.redacted(&self.redactor)
     }
 }
 

@@ -194,7 +194,9 @@ impl Running {
         let ended = Ended {
             duration: self.clock.elapsed(&self.started),
             status: ending.status(),
-            error: ending.error(),
+            error: ending
+                .error()
+                .map(|it| self.context.redactor().text(&it).into_owned()),
         };
         self.ended = Some(ended.clone());
         // Calls that the agent drops when it is stopped say all that is known of them.

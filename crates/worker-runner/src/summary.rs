@@ -5,11 +5,13 @@ use std::{panic::AssertUnwindSafe, time::Duration};
 use futures_util::FutureExt as _;
 use metrics_collector::llm_call;
 use metrics_core::{ErrorText, Phase};
+use redactor::Redactor;
 use serde_json::{Value, json};
 
 use crate::{
     model::{ChatModel, ChatReply, ChatRequest, Message, Role},
     react::panic_text,
+    redact,
     result::{cut, summary_of},
 };
 
@@ -43,6 +45,16 @@ impl Summary {
                 "error": ErrorText::new(error).as_str(),
             }),
         }
+    }
+
+    /// Without its secrets: the result has none, but a model may say anything.
+    pub(crate) fn redacted(self, redactor: &Redactor) -> Self {
+        let text = redactor.text(&self.text).into_owned();
+        let meta = match self.meta {
+            Value::Object(meta) => Value::Object(redact::facts(redactor, meta)),
+            other => other,
+        };
+        Self { text, meta }
     }
 
     /// What `model` makes of `result`; a model that fails, hangs, panics or says nothing costs only its summary.

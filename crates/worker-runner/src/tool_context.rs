@@ -7,6 +7,8 @@ use std::{
     sync::OnceLock,
 };
 
+use redactor::Stream;
+
 use crate::agent::AgentContext;
 
 /// One tool call's way to its worker's artifacts.
@@ -36,6 +38,8 @@ impl<'a> ToolContext<'a> {
             file,
             path,
             max_bytes,
+            redacted: self.agent.redactor().stream(),
+            ready: Vec::new(),
             offered: 0,
             kept: 0,
             refused: None,
@@ -57,7 +61,8 @@ impl<'a> ToolContext<'a> {
     }
 }
 
-/// A tool's output on its way to the disk, written as it comes. All that a tool streams passes through here.
+/// A tool's output on its way to the disk, written as it comes, without its secrets. All that a tool streams passes through
+/// here.
 ///
 /// As text it says where the output is, and how much of it if that is not all.
 #[derive(Debug)]
@@ -65,6 +70,9 @@ pub struct OutputArtifact {
     file: File,
     path: String,
     max_bytes: u64,
+    redacted: Stream,
+    /// What comes out of that next, for its memory.
+    ready: Vec<u8>,
     offered: u64,
     kept: u64,
     /// Why the file takes no more. A gap in it would be worse than an early end.
@@ -72,11 +80,23 @@ pub struct OutputArtifact {
 }
 
 impl OutputArtifact {
-    /// Takes the next piece of the output. What the disk or the limit refuses is counted.
+    /// Takes the next piece of the output.
     pub fn write(&mut self, bytes: &[u8]) {
-        self.offered = self.offered.saturating_add(bytes.len() as u64);
+        self.redacted.push(bytes, &mut self.ready);
+        self.write_ready();
+    }
+
+    /// Writes what is held back, as a secret could have gone on in what comes next: nothing does.
+    pub fn finish(&mut self) {
+        self.redacted.finish(&mut self.ready);
+        self.write_ready();
+    }
+
+    /// What the disk or the limit refuses is counted.
+    fn write_ready(&mut self) {
+        self.offered = self.offered.saturating_add(self.ready.len() as u64);
         let room = usize::try_from(self.max_bytes - self.kept).unwrap_or(usize::MAX);
-        let mut rest = &bytes[..room.min(bytes.len())];
+        let mut rest = &self.ready[..room.min(self.ready.len())];
         while !rest.is_empty() && self.refused.is_none() {
             match self.file.write(rest) {
                 Ok(0) => self.refused = Some(io::ErrorKind::WriteZero.into()),
@@ -88,6 +108,7 @@ impl OutputArtifact {
                 Err(error) => self.refused = Some(error),
             }
         }
+        self.ready.clear();
     }
 
     /// The artifact's path, relative to the worker's directory.

@@ -21,6 +21,8 @@ pub struct ToolOptions {
     pub http: HttpRequestOptions,
     /// The machines of `ssh_exec`; the tool is there if there are any.
     pub ssh: SshExecOptions,
+    /// More variables of the environment that `shell_exec` hides from commands, beside its usual ones.
+    pub hidden_variables: Vec<String>,
 }
 
 /// Every tool of this crate that needs no setting up, with default options.
@@ -35,10 +37,11 @@ pub fn builtin_tools(root: PathBuf) -> Vec<Arc<dyn Tool>> {
 
 /// The same tools with what `options` allow.
 pub fn builtin_tools_with(root: PathBuf, options: ToolOptions) -> Vec<Arc<dyn Tool>> {
-    let shell = ShellExecOptions {
+    let mut shell = ShellExecOptions {
         directory: Some(root.clone()),
         ..ShellExecOptions::default()
     };
+    shell.hidden_variables.extend(options.hidden_variables);
     let mut tools: Vec<Arc<dyn Tool>> = vec![
         Arc::new(Calculate::new()),
         Arc::new(GetCurrentTime::new()),

@@ -32,6 +32,9 @@ pub struct ShellExecOptions {
     pub max_artifact_bytes: u64,
     /// Where commands run; the process's own directory by default.
     pub directory: Option<PathBuf>,
+    /// Variables of the environment that commands do not get; by default `OPENAI_API_KEY` and `ANTHROPIC_API_KEY`, as what
+    /// a model is asked with is not for what it asks for.
+    pub hidden_variables: Vec<String>,
 }
 
 impl Default for ShellExecOptions {
@@ -43,6 +46,9 @@ impl Default for ShellExecOptions {
             max_output_bytes: 64 * 1024,
             max_artifact_bytes: 256 * 1024 * 1024,
             directory: None,
+            hidden_variables: ["OPENAI_API_KEY", "ANTHROPIC_API_KEY"]
+                .map(str::to_owned)
+                .into(),
         }
     }
 }
@@ -129,6 +135,9 @@ impl ShellExec {
         shell.arg("-c").arg(&command).stdin(Stdio::null());
         if let Some(directory) = &self.options.directory {
             shell.current_dir(directory);
+        }
+        for name in &self.options.hidden_variables {
+            shell.env_remove(name);
         }
         let finished = command::run(shell, self.options.limits(), worker).await;
         let finished = finished.map_err(|err| cannot_run(&err, &command))?;

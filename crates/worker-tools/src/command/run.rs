@@ -69,8 +69,12 @@ pub(crate) async fn run(
     };
     let status = group.reap().await?;
     let Output { kept, whole, .. } = output;
+    let artifact = whole.artifact.map(|mut it| {
+        it.finish();
+        it.to_string()
+    });
     Ok(Finished {
-        output: kept.into_text(whole.artifact.map(|it| it.to_string())),
+        output: kept.into_text(artifact),
         status: (!timed_out).then_some(status),
         left_open,
     })

@@ -1,0 +1,194 @@
+//! No secret in any file under the data directory or in the log, by whichever way it comes in.
+
+use std::{fs, path::Path};
+
+use serde_json::{Value, json};
+use stub_server::{Answer, StubServer, openai};
+
+use crate::{cli::Place, support::finish};
+
+/// A part of every secret that these tests plant; half of one would be a leak too.
+const MARK: &str = "7c51e8d24b60";
+
+/// A secret of a well-known shape.
+fn shaped() -> String {
+    ["gh", "p_", MARK, "Zk3QpX8vLm2NcR5tYw7BdF9h"].concat()
+}
+
+/// One that only its name gives away.
+fn named() -> String {
+    format!("open-{MARK}-sesame")
+}
+
+/// Every file below `dir` that holds the mark, as it is or in small letters.
+fn leaks(dir: &Path) -> Vec<String> {
+    let mut res = Vec::new();
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.to_string_lossy().into_owned();
+        if name.contains(MARK) {
+            res.push(name.clone());
+        }
+        if path.is_dir() {
+            res.extend(leaks(&path));
+        } else {
+            let bytes = fs::read(&path).unwrap();
+            if bytes.windows(MARK.len()).any(|it| it == MARK.as_bytes()) {
+                let text = String::from_utf8_lossy(&bytes).into_owned();
+                let line = text
+                    .lines()
+                    .find(|it| it.contains(MARK))
+                    .unwrap_or_default()
+                    .to_owned();
+                res.push(format!("{name}: {line}"));
+            }
+        }
+    }
+    res
+}
+
+fn assert_clean(place: &Place) {
+    let leaks = leaks(place.data_dir());
+    assert!(leaks.is_empty(), "{leaks:#?}");
+}
+
+#[test]
+fn the_scan_finds_what_is_planted() {
+    let place = Place::new();
+    let command = format!("echo {}; echo password={} >&2", shaped(), named());
+    place.run(&["exec", "--keep-secrets", "--", "sh", "-c", &command]);
+    let found = leaks(place.data_dir());
+    for file in ["result.txt", "stderr.txt", "metadata.json"] {
+        assert!(
+            found.iter().any(|it| it.contains(file)),
+            "{file}: {found:#?}"
+        );
+    }
+}
+
+#[test]
+fn nothing_of_a_model_s_worker_is_written_with_its_secrets() {
+    let (shaped, named) = (shaped(), named());
+    let commands = [
+        format!("echo {shaped}; echo 'Authorization: Bearer {named}'"),
+        format!("echo password={named}; exit 3"),
+        "echo $DB_PASSWORD".to_owned(),
+        "env".to_owned(),
+    ];
+    let mut calls: Vec<_> = commands
+        .iter()
+        .map(|it| ("shell_exec", json!({"command": it}).to_string()))
+        .collect();
+    calls.extend([
+        ("http_request", json!({"url": format!("http://ada:{named}@127.0.0.1:1/?token={named}"), "headers": {"Authorization": named}}).to_string()),
+        ("read_file", json!({"path": format!("{shaped}.txt")}).to_string()),
+        (shaped.as_str(), json!({"password": named}).to_string()),
+        ("calculate", format!("{{\"expression\": {shaped}")),
+    ]);
+    let ids: Vec<_> = (0..calls.len()).map(|it| format!("call_{it}")).collect();
+    let asked: Vec<_> = ids
+        .iter()
+        .zip(&calls)
+        .map(|(id, (name, it))| (id.as_str(), *name, it.as_str()))
+        .collect();
+    let first = openai::calls(&asked, Value::Null);
+    let answer = format!("The key is {shaped} and the password: {named}");
+    let server = StubServer::start(move |request| match request.number {
+        0 => Answer::json(200, &[], &first),
+        _ => Answer::json(200, &[], &openai::text(&answer, Value::Null)),
+    })
+    .unwrap();
+    let place = Place::new();
+    let url = server.base_url();
+    let task = format!("use {shaped}, password={named}, at https://ada:{named}@example.org");
+    let mut command = place.command(&[
+        "run",
+        &task,
+        "--model",
+        "m",
+        "--base-url",
+        &url,
+        "--verbose",
+    ]);
+    command.env("DB_PASSWORD", &named).env("RUST_LOG", "trace");
+    let finished = finish(&mut command);
+    assert!(matches!(finished.code, 0 | 1), "{finished:?}");
+    assert!(!finished.stdout.contains(MARK), "{}", finished.stdout);
+    // The model itself was told everything.
+    let sent = String::from_utf8_lossy(&server.received().last().unwrap().body).into_owned();
+    assert!(sent.contains(&shaped) && sent.contains(&named), "{sent}");
+    assert_clean(&place);
+}
+
+#[test]
+fn nothing_of_a_program_is_written_with_its_secrets() {
+    let (shaped, named) = (shaped(), named());
+    let event = |tool: &str, error: &str| {
+        format!(
+            "{{\\\"event\\\":\\\"tool_call\\\",\\\"tool\\\":\\\"{tool}\\\",\\\"start_ts\\\":\\\"$now\\\",\\\"end_ts\\\":\\\"$now\\\",\\\"duration_ms\\\":0,\\\"success\\\":false,\\\"error\\\":\\\"{error}\\\"}}"
+        )
+    };
+    let lines = event(&shaped, &format!("password={named}"));
+    let script = format!(
+        "now=$(date -u +%Y-%m-%dT%H:%M:%SZ); echo \"{lines}\" >> $TRISCOPE_METRICS_FILE; \
+         echo '{{\"event\":\"{shaped}' >> $TRISCOPE_METRICS_FILE; \
+         printf 'password=open-7c51'; sleep 0.2; echo 'e8d24b60-sesame'; echo 'Bearer {shaped}' >&2; \
+         echo \"$DB_PASSWORD\"; exit 3"
+    );
+    let place = Place::new();
+    let task = format!("token: {shaped}");
+    let mut command = place.command(&[
+        "exec",
+        "--task",
+        &task,
+        "--",
+        "sh",
+        "-c",
+        &script,
+        "--password",
+        &named,
+    ]);
+    command.env("DB_PASSWORD", &named);
+    let finished = finish(&mut command);
+    assert_eq!(finished.code, 1, "{finished:?}");
+    assert!(
+        finished.stdout.contains("password=[redacted]\n"),
+        "{}",
+        finished.stdout
+    );
+    assert!(!finished.stdout.contains(MARK), "{}", finished.stdout);
+    assert_clean(&place);
+}
+
+/// The whole time of a worker is limited from the command line; it ends with what it has, and says so.
+#[test]
+fn a_worker_out_of_time_ends_with_what_it_has() {
+    let first = openai::calls(
+        &[("a", "calculate", r#"{"expression": "6*7"}"#)],
+        Value::Null,
+    );
+    let server = StubServer::start(move |request| match request.number {
+        0 => Answer::json(200, &[], &first),
+        _ => Answer::hang(),
+    })
+    .unwrap();
+    let place = Place::new();
+    let url = server.base_url();
+    let finished = finish(&mut place.command(&[
+        "run",
+        "x",
+        "--model",
+        "m",
+        "--base-url",
+        &url,
+        "--max-time",
+        "3s",
+    ]));
+    assert_eq!(finished.code, 1, "{finished:?}");
+    assert!(
+        finished.stdout.contains("the limit of 3s was reached"),
+        "{}",
+        finished.stdout
+    );
+    assert!(finished.stdout.contains("42"), "{}", finished.stdout);
+}
