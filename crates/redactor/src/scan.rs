@@ -267,9 +267,7 @@ impl<'a> Scan<'a> {
     }
 
     fn parts(&mut self, start: usize, parts: &[(usize, usize)]) {
-        if !self.begins_word(start)
-            || (start > 0 && matches!(self.text[start - 1], b'/' | b'+' | b'.'))
-        {
+        if !self.begins_word(start) || (start > 0 && self.text[start - 1] == b'.') {
             return;
         }
         let mut at = start;

@@ -98,6 +98,14 @@ impl Name<'_> {
             }
         }
         if let Some((quote, (_, start))) = quote_at(text, at) {
+            // `"a":"password="`: it ends the text that the name stands in.
+            let ends = matches!(
+                text.get(start),
+                None | Some(b',' | b'}' | b']' | b':' | b'\n' | b'\r')
+            );
+            if self.quote.is_none() && ends {
+                return Vec::new();
+            }
             let end = closing(text, start, quote);
             return self.quoted(start, end, joint).into_iter().collect();
         }
