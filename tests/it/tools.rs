@@ -4,3 +4,9 @@ mod files;
 mod http;
 mod shell;
 mod ssh;
+
+/// What `seq 1 100000` prints.
+fn numbers() -> String {
+    let lines: Vec<_> = (1..=100_000).map(|it| it.to_string()).collect();
+    lines.join("\n") + "\n"
+}

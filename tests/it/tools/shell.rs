@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use super::numbers;
 use crate::{
     cli::Place,
     support::{Background, eventually, peak_memory_kib},
@@ -13,7 +14,7 @@ const WHOLE: &str = "tool_calls/001_shell_exec.whole.txt";
 fn a_long_output_is_cut_for_the_model_and_whole_in_an_artifact() {
     let place = Place::new();
     let dir = place.worker("run `seq 1 100000`");
-    let printed: String = (1..=100_000).map(|it| format!("{it}\n")).collect();
+    let printed = numbers();
     assert_eq!(fs::read_to_string(dir.join(WHOLE)).unwrap(), printed);
     let answered = fs::read_to_string(dir.join("tool_calls/001_shell_exec.txt")).unwrap();
     assert!(answered.len() < 70_000, "{}", answered.len());
@@ -61,7 +62,7 @@ fn what_was_printed_before_the_worker_ran_out_of_time_is_kept() {
     let report = serde_json::from_str(&finished.stdout).unwrap();
     let kept = fs::read_to_string(place.dir_of(&report).join(WHOLE)).unwrap();
     // What was still in the pipe may be missing, but nothing in between.
-    let printed: String = (1..=100_000).map(|it| format!("{it}\n")).collect();
+    let printed = numbers();
     assert!(
         kept.len() > 300_000 && printed.starts_with(&kept),
         "{}",

@@ -14,6 +14,7 @@ use worker_runner::{Tool as _, ToolError};
 use worker_tools::{SshExec, SshExecOptions, SshTarget};
 
 use self::server::Server;
+use super::numbers;
 use crate::{
     cli::Place,
     support::{Background, MetricsFile, eventually, skip_test},
@@ -323,7 +324,7 @@ fn a_worker_runs_a_command_elsewhere_and_all_tiers_show_it() {
     assert!(log.contains("tool_call_complete tool=ssh_exec "), "{log}");
 
     let dir = run("on box run `seq 1 100000`");
-    let printed: String = (1..=100_000).map(|it| format!("{it}\n")).collect();
+    let printed = numbers();
     let kept = dir.join("tool_calls/001_ssh_exec.whole.txt");
     assert_eq!(fs::read_to_string(kept).unwrap(), printed);
     let result = fs::read_to_string(dir.join("tool_calls/001_ssh_exec.txt")).unwrap();
