@@ -2,7 +2,7 @@
 
 use std::{
     borrow::Cow,
-    fmt,
+    fmt::{self, Write as _},
     sync::{Arc, LazyLock, OnceLock},
 };
 
@@ -227,7 +227,7 @@ fn percent_encoded(text: &str) -> String {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
             res.push(char::from(byte));
         } else {
-            res.push_str(&format!("%{byte:02X}"));
+            let _ = write!(res, "%{byte:02X}"); // A String takes everything.
         }
     }
     res

@@ -34,7 +34,7 @@ enum Joint {
 struct Name<'a> {
     text: &'a [u8],
     from: usize,
-    name: &'a [u8],
+    word: &'a [u8],
     kind: Kind,
     /// The quotes around it.
     quote: Option<(Quote, (usize, usize))>,
@@ -55,7 +55,7 @@ pub(crate) fn under(text: &[u8], (mut from, mut to): (usize, usize), kind: Kind)
     let name = Name {
         text,
         from,
-        name: &text[from..to],
+        word: &text[from..to],
         kind,
         quote,
     };
@@ -190,8 +190,7 @@ impl Name<'_> {
                     .take(LOOKED_AT)
                     .position(|it| *it == b'=')
                     .is_some_and(|equals| {
-                        value[..equals].iter().all(|it| it.is_ascii_graphic())
-                            && equals + 1 < value.len()
+                        value[..equals].iter().all(u8::is_ascii_graphic) && equals + 1 < value.len()
                     });
                 let is_redacted = is_placeholder(value);
                 return (is_cookie && !is_redacted).then(|| Span::at(self.from, start, end));
@@ -304,7 +303,7 @@ impl Name<'_> {
 
     /// Whether the name is one of a shell's variables.
     fn is_variable(&self) -> bool {
-        !self.name.iter().any(u8::is_ascii_lowercase)
+        !self.word.iter().any(u8::is_ascii_lowercase)
     }
 
     /// Whether it is as no word and no piece of code is.
@@ -336,7 +335,7 @@ impl Name<'_> {
             b">",
         ];
         // `password=password`, `token = self.token`.
-        let repeats = squashed(looked_at).ends_with(&squashed(self.name)) && !has_digit(looked_at);
+        let repeats = squashed(looked_at).ends_with(&squashed(self.word)) && !has_digit(looked_at);
         let ends_statement = self.text.get(self.end_of(value)) == Some(&b';')
             && looked_at
                 .iter()
@@ -395,11 +394,10 @@ impl Name<'_> {
         ];
         let value = &self.text[start..end];
         let is_word = value.len() >= 4 && value.iter().all(u8::is_ascii_lowercase);
-        let ends_line = match &self.text[end..] {
-            [] => true,
-            [b'\n' | b'\r', ..] | [b'\\', b'n' | b'r', ..] => true,
-            _ => false,
-        };
+        let ends_line = matches!(
+            &self.text[end..],
+            [] | [b'\n' | b'\r', ..] | [b'\\', b'n' | b'r', ..]
+        );
         is_word
             && ends_line
             && !WORDS.iter().any(|it| it.as_bytes() == value)
@@ -411,12 +409,14 @@ impl Name<'_> {
 pub(crate) fn is_placeholder(value: &[u8]) -> bool {
     let upper = |it: &u8| it.is_ascii_uppercase() || it.is_ascii_digit() || *it == b'_';
     match value {
-        [] => true,
-        [b'<' | b'{', ..]
+        []
+        | [b'<' | b'{', ..]
         | [b'$', b'{' | b'(', ..]
         | [b'%', b'(' | b's', ..]
-        | [b'*', b'*', ..] => true,
-        [b'.', b'.', b'.', ..] | [b'x', b'x', b'x', ..] | [b'X', b'X', b'X', ..] => true,
+        | [b'*', b'*', ..]
+        | [b'.', b'.', b'.', ..]
+        | [b'x', b'x', b'x', ..]
+        | [b'X', b'X', b'X', ..] => true,
         [b'$', name @ ..] => name.iter().all(upper),
         [b'[', ..] => {
             value.starts_with(b"[redacted") || value.starts_with(b"[REDACTED") || value == b"[key]"
@@ -607,8 +607,7 @@ fn end_of_line(text: &[u8], start: usize) -> usize {
 fn separator(text: &[u8], at: usize) -> Option<(usize, bool)> {
     let rest = &text[at..];
     match rest {
-        [b'?', b':', ..] => Some((at + 2, true)),
-        [b'=', b'>', ..] | [b':', b'=', ..] => Some((at + 2, true)),
+        [b'?', b':', ..] | [b'=', b'>', ..] | [b':', b'=', ..] => Some((at + 2, true)),
         [b'=', b'=' | b'~', ..] | [b':', b':', ..] | [b':', b'/', b'/', ..] => None,
         [b'=', ..] => Some((at + 1, false)),
         [b':', ..] => Some((at + 1, true)),

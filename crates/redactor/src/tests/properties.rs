@@ -138,8 +138,10 @@ proptest! {
 /// Texts made to be looked at again and again. The limit is a hundred times what it takes; what grows with the square of
 /// the length takes hours.
 #[test]
-fn the_time_is_linear_in_the_length() {
-    const LENGTH: usize = 200_000;
+fn no_text_takes_more_time_than_its_length_is_worth() {
+    // Anything that looks at the rest of the text at each place would be at it for hours.
+    const LENGTH: usize = 1_000_000;
+    let redactor = Redactor::new();
     for piece in [
         "token",
         "token_",
@@ -183,8 +185,7 @@ fn the_time_is_linear_in_the_length() {
         "hooks.slack.com/services/",
     ] {
         let text = piece.repeat(LENGTH / piece.len());
-        let started = std::time::Instant::now();
-        let _ = Redactor::new().text(&text);
-        eprintln!("{piece:?} {:?}", started.elapsed());
+        let once = redactor.text(&text);
+        assert_eq!(redactor.text(&once), once, "{piece:?}");
     }
 }
