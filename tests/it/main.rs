@@ -17,6 +17,7 @@ mod liveness;
 mod models;
 mod outside_crates;
 mod readme;
+mod rust_agents;
 mod tier1_duration;
 mod tier2_metrics;
 mod tier2_recipes;

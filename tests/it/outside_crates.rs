@@ -2,7 +2,8 @@
 //! and pulls in only what it needs.
 //!
 //! They are built from a copy below `target`, which leaves the sources as they are, with the workspace's own `Cargo.lock`:
-//! the versions are those that have just been built, so cargo needs no network.
+//! the versions are those that have just been built, so cargo needs no network. Only what depends on more than the
+//! workspace does has a `Cargo.lock` of its own.
 
 use std::{
     collections::BTreeSet,
@@ -38,7 +39,7 @@ const NEVER: [&str; 18] = [
 ];
 
 /// A copy of `tests/outside/<name>`, ready for cargo.
-struct Project {
+pub(crate) struct Project {
     name: &'static str,
     dir: PathBuf,
     /// One after the other, also those of other test processes: they build into one folder.
@@ -46,7 +47,7 @@ struct Project {
 }
 
 impl Project {
-    fn new(name: &'static str) -> Self {
+    pub(crate) fn new(name: &'static str) -> Self {
         let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
         let workspace = tests.parent().expect("the tests lie in the workspace");
         let source = tests.join("outside").join(name);
@@ -62,10 +63,13 @@ impl Project {
             &manifest.replace("../../../crates/", &crates),
         );
         write(&dir.join("src/main.rs"), &read(&source.join("src/main.rs")));
-        write(
-            &dir.join("Cargo.lock"),
-            &read(&workspace.join("Cargo.lock")),
-        );
+        let own_lock = source.join("Cargo.lock");
+        let versions = if own_lock.exists() {
+            own_lock
+        } else {
+            workspace.join("Cargo.lock")
+        };
+        write(&dir.join("Cargo.lock"), &read(&versions));
         Self {
             name,
             dir,
@@ -95,12 +99,17 @@ impl Project {
         }
     }
 
+    /// Builds the program; gives where it is.
+    #[track_caller]
+    pub(crate) fn build(&self) -> PathBuf {
+        self.cargo(&["build", "--quiet"]);
+        outside_dir().join("target/debug").join(self.name)
+    }
+
     /// Builds and runs the program; gives what it printed.
     #[track_caller]
     fn run(&self, argument: &Path) -> String {
-        self.cargo(&["build", "--quiet"]);
-        let program = outside_dir().join("target/debug").join(self.name);
-        finish(Command::new(program).arg(argument)).answer()
+        finish(Command::new(self.build()).arg(argument)).answer()
     }
 
     /// The packages that the program is made of, and those that building it takes; its own left out.
