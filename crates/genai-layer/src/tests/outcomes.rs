@@ -167,17 +167,31 @@ fn read(inner: bool) -> Result<(), String> {
     Err("no such file".to_owned())
 }
 
+#[tracing::instrument(
+    err,
+    skip_all,
+    fields(gen_ai.operation.name = "execute_tool", gen_ai.tool.name = "wait")
+)]
+async fn wait() -> Result<(), std::io::Error> {
+    tokio::task::yield_now().await;
+    Err(std::io::ErrorKind::TimedOut.into())
+}
+
 #[tracing::instrument(err)]
 fn look(_: bool) -> Result<(), String> {
     Err("not here".to_owned())
 }
 
-#[test]
-fn what_an_instrumented_function_returns_is_its_calls_error() {
+#[tokio::test]
+async fn what_an_instrumented_function_returns_is_its_calls_error() {
     let (_watch, worker) = (watch(), Worker::new("w"));
+    assert!(worker.collector.scope(wait()).await.is_err());
     worker.within(|| {
         assert!(read(false).is_err());
         assert!(read(true).is_ok());
     });
-    assert_eq!(worker.seen(), ["read 0ms: no such file", "read 0ms"]);
+    assert_eq!(
+        worker.seen(),
+        ["wait 0ms: timed out", "read 0ms: no such file", "read 0ms"]
+    );
 }
