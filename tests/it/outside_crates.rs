@@ -48,21 +48,28 @@ pub(crate) struct Project {
 
 impl Project {
     pub(crate) fn new(name: &'static str) -> Self {
-        let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let workspace = tests.parent().expect("the tests lie in the workspace");
-        let source = tests.join("outside").join(name);
+        Self::in_folder("tests/outside", name)
+    }
+
+    /// That of the workspace's folder `folder/name`.
+    pub(crate) fn in_folder(folder: &str, name: &'static str) -> Self {
+        let workspace = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let workspace = workspace.parent().expect("the tests lie in the workspace");
+        let source = workspace.join(folder).join(name);
         let dir = outside_dir().join(name);
-        fs::create_dir_all(dir.join("src")).expect("a folder below target can be made");
+        fs::create_dir_all(&dir).expect("a folder below target can be made");
         let lock = File::create(outside_dir().join("lock")).expect("a file can be made");
         lock.lock().expect("a file can be locked");
         let manifest = read(&source.join("Cargo.toml"));
-        let crates = format!("{}/", workspace.join("crates").display());
-        assert!(manifest.contains("../../../crates/"), "{manifest}");
-        write(
-            &dir.join("Cargo.toml"),
-            &manifest.replace("../../../crates/", &crates),
-        );
-        write(&dir.join("src/main.rs"), &read(&source.join("src/main.rs")));
+        let root = format!("\"{}/", workspace.display());
+        let to_root = format!("\"../{}", "../".repeat(folder.split('/').count()));
+        assert!(manifest.contains(&to_root), "{manifest}");
+        write(&dir.join("Cargo.toml"), &manifest.replace(&to_root, &root));
+        copy(&source.join("src"), &dir.join("src"));
+        let readme = source.join("README.md");
+        if readme.exists() {
+            write(&dir.join("README.md"), &read(&readme));
+        }
         let own_lock = source.join("Cargo.lock");
         let versions = if own_lock.exists() {
             own_lock
@@ -97,6 +104,12 @@ impl Project {
         } else {
             run(false).expect(0)
         }
+    }
+
+    /// Runs its own tests.
+    #[track_caller]
+    pub(crate) fn test(&self) {
+        self.cargo(&["test", "--quiet"]);
     }
 
     /// Builds the program; gives where it is.
@@ -145,6 +158,20 @@ fn outside_dir() -> PathBuf {
 
 fn read(path: &Path) -> String {
     fs::read_to_string(path).unwrap_or_else(|error| panic!("`{}`: {error}", path.display()))
+}
+
+/// Copies a folder of sources; what is no longer there stays behind, as nothing names it.
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("a folder below target can be made");
+    for entry in fs::read_dir(from).expect("a folder of sources can be read") {
+        let path = entry.expect("a folder of sources can be read").path();
+        let copied = to.join(path.file_name().expect("an entry has a name"));
+        if path.is_dir() {
+            copy(&path, &copied);
+        } else {
+            write(&copied, &read(&path));
+        }
+    }
 }
 
 /// Leaves a file alone that is as it should be: cargo builds again what has a new date.

@@ -29,7 +29,8 @@ impl Run {
         let program = Project::new(name).build();
         let server = StubServer::start(move |request| match answers.get(request.number) {
             Some(Value::String(error)) => {
-                Answer::json(429, &[], &json!({"error": {"message": error}}))
+                let body = json!({"error": {"message": error}});
+                Answer::json(429, &[("retry-after", "0")], &body)
             }
             Some(answer) => Answer::completion(request, answer),
             None => Answer::hang(),
@@ -82,7 +83,8 @@ impl Run {
             let is_tool = |it: &&str| it.contains("tool_call");
             if let Some(first) = lines.iter().position(is_tool) {
                 let n_tools = lines[first..].iter().take_while(|it| is_tool(it)).count();
-                lines[first..first + n_tools].sort_by_key(|it| it.split_once("tool_call_id"));
+                let id = |it: &&str| it.split_once("tool_call_id").map(|it| it.1.to_owned());
+                lines[first..first + n_tools].sort_by_key(id);
             }
             lines.join("\n")
         };
@@ -206,4 +208,37 @@ fn a_model_that_refuses_a_loop_on_genai_is_a_failed_call() {
     [time] WARN tool_call_complete tool=read_notes duration_ms=[duration] success=False worker_id=[second]_what-is-7-6 error="No such file or directory (os error 2)" tool_call_id=call_2 event=tool_call_complete
     [time] WARN llm_call_complete phase=chat duration_ms=[duration] worker_id=[second]_what-is-7-6 model=gpt-5-mini provider=openai success=False error=web_stream event=llm_call_complete
     "#);
+}
+
+#[test]
+fn a_worker_on_a_model_and_tools_of_rigs_is_recorded_once_by_its_loop() {
+    let mut answers = two_tools_and_an_answer();
+    answers.insert(0, json!("slow down")); // Which the loop tries again.
+    let run = Run::of("worker-on-rig", &[], answers);
+    assert_eq!(run.answer, "success: The result is 42.\n");
+    let _normalised = normalised();
+    insta::assert_snapshot!(run.tiers(), @r#"
+    Result from worker [second]_what-is-7-6:
+
+    Execution time: [duration]
+
+    The result is 42.
+
+    {"event":"llm_call","phase":"initial","model":"gpt-5-mini","start_ts":"[time]","end_ts":"[time]","duration_ms":[duration],"attempt":1,"success":false,"error":"rate_limited: ProviderResponseError: status 429 Too Many Requests: {\"error\":{\"message\":\"slow down\"}}"}
+    {"event":"llm_call","phase":"initial","model":"gpt-5-mini","start_ts":"[time]","end_ts":"[time]","duration_ms":[duration],"prompt_tokens":1234,"completion_tokens":89,"total_tokens":1323,"cached_tokens":1024,"reasoning_tokens":64,"provider":"openai","attempt":2}
+    {"event":"tool_call","tool":"multiply","start_ts":"[time]","end_ts":"[time]","duration_ms":[duration],"success":true,"tool_call_id":"call_1"}
+    {"event":"tool_call","tool":"read_notes","start_ts":"[time]","end_ts":"[time]","duration_ms":[duration],"success":false,"error":"No such file or directory (os error 2)","tool_call_id":"call_2"}
+    {"event":"llm_call","phase":"synthesis","model":"gpt-5-mini","start_ts":"[time]","end_ts":"[time]","duration_ms":[duration],"prompt_tokens":1400,"completion_tokens":10,"total_tokens":1410,"provider":"openai"}
+
+    [time] WARN llm_call_complete phase=initial duration_ms=[duration] worker_id=[second]_what-is-7-6 model=gpt-5-mini attempt=1 success=False error="rate_limited: ProviderResponseError: status 429 Too Many Requests: {\"error\":{\"message\":\"slow down\"}}" event=llm_call_complete
+    [time] INFO llm_call_complete phase=initial duration_ms=[duration] worker_id=[second]_what-is-7-6 model=gpt-5-mini prompt_tokens=1234 completion_tokens=89 total_tokens=1323 cached_tokens=1024 reasoning_tokens=64 provider=openai attempt=2 event=llm_call_complete
+    [time] INFO tool_call_complete tool=multiply duration_ms=[duration] success=True worker_id=[second]_what-is-7-6 tool_call_id=call_1 event=tool_call_complete
+    [time] WARN tool_call_complete tool=read_notes duration_ms=[duration] success=False worker_id=[second]_what-is-7-6 error="No such file or directory (os error 2)" tool_call_id=call_2 event=tool_call_complete
+    [time] INFO llm_call_complete phase=synthesis duration_ms=[duration] worker_id=[second]_what-is-7-6 model=gpt-5-mini prompt_tokens=1400 completion_tokens=10 total_tokens=1410 provider=openai event=llm_call_complete
+    "#);
+}
+
+#[test]
+fn the_rig_adapters_own_tests_pass() {
+    Project::in_folder("adapters", "rig").test();
 }

@@ -25,7 +25,10 @@ async fn use_tool(call: &ToolCall) -> Result<String, std::io::Error> {
 }
 
 async fn ask(task: String) -> Result<String, Error> {
-    let span = AgentSpan::invoke_agent().with_name("calculator").with_model("gpt-5-mini").start();
+    let span = AgentSpan::invoke_agent()
+        .with_name("calculator")
+        .with_model("gpt-5-mini")
+        .start();
     work(task).instrument(span).await
 }
 
@@ -36,10 +39,13 @@ async fn work(task: String) -> Result<String, Error> {
         auth: AuthData::from_single("key"),
         model: ModelIden::new(AdapterKind::OpenAI, "gpt-5-mini"),
     };
-    let tools = ["multiply", "read_notes"].map(|it| Tool::new(it).with_schema(json!({"type": "object"})));
+    let tools =
+        ["multiply", "read_notes"].map(|it| Tool::new(it).with_schema(json!({"type": "object"})));
     let mut request = ChatRequest::new(vec![ChatMessage::user(task)]).with_tools(tools);
 
-    let reply = client.exec_chat(model.clone(), request.clone(), None).await?;
+    let reply = client
+        .exec_chat(model.clone(), request.clone(), None)
+        .await?;
     let calls = reply.into_tool_calls();
     request = request.append_message(calls.clone());
     for call in &calls {
@@ -54,7 +60,10 @@ async fn work(task: String) -> Result<String, Error> {
 
     // The answer comes as a stream.
     let options = ChatOptions::default().with_capture_usage(true);
-    let mut stream = client.exec_chat_stream(model, request, Some(&options)).await?.stream;
+    let mut stream = client
+        .exec_chat_stream(model, request, Some(&options))
+        .await?
+        .stream;
     let mut answer = String::new();
     while let Some(event) = stream.next().await {
         if let ChatStreamEvent::Chunk(chunk) = event? {
@@ -69,8 +78,13 @@ async fn main() -> Result<(), Error> {
     let dir = std::path::PathBuf::from(std::env::args().nth(1).ok_or("give a folder")?);
     // It was `println!("{}", ask("what is 7*6?".to_owned()).await?);`. The three lines:
     let _log = log_format::to_file(dir.join("agents.log")).install_with(genai_layer::layer())?;
-    let runner = WorkerRunner::new(ArtifactStore::open(dir.join("agents"))?, Arc::new(agent_fn(ask)));
-    let report = runner.run_worker("what is 7*6?", RunOptions::default()).await?;
+    let runner = WorkerRunner::new(
+        ArtifactStore::open(dir.join("agents"))?,
+        Arc::new(agent_fn(ask)),
+    );
+    let report = runner
+        .run_worker("what is 7*6?", RunOptions::default())
+        .await?;
     println!("{}: {}", report.status, report.result);
     Ok(())
 }

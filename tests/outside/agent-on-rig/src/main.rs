@@ -88,8 +88,13 @@ async fn main() -> Result<(), Error> {
     let dir = std::path::PathBuf::from(std::env::args().nth(1).ok_or("give a folder")?);
     // It was `println!("{}", ask("what is 7*6?".to_owned()).await?);`. The three lines:
     let _log = log_format::to_file(dir.join("agents.log")).install_with(genai_layer::layer())?;
-    let runner = WorkerRunner::new(ArtifactStore::open(dir.join("agents"))?, Arc::new(agent_fn(ask)));
-    let report = runner.run_worker("what is 7*6?", RunOptions::default()).await?;
+    let runner = WorkerRunner::new(
+        ArtifactStore::open(dir.join("agents"))?,
+        Arc::new(agent_fn(ask)),
+    );
+    let report = runner
+        .run_worker("what is 7*6?", RunOptions::default())
+        .await?;
     println!("{}: {}", report.status, report.result);
     Ok(())
 }
