@@ -18,6 +18,7 @@ mod models;
 mod outside_crates;
 mod readme;
 mod secrets;
+mod rust_agents;
 mod tier1_duration;
 mod tier2_metrics;
 mod tier2_recipes;

@@ -2,7 +2,8 @@
 //! and pulls in only what it needs.
 //!
 //! They are built from a copy below `target`, which leaves the sources as they are, with the workspace's own `Cargo.lock`:
-//! the versions are those that have just been built, so cargo needs no network.
+//! the versions are those that have just been built, so cargo needs no network. Only what depends on more than the
+//! workspace does has a `Cargo.lock` of its own.
 
 use std::{
     collections::BTreeSet,
@@ -38,7 +39,7 @@ const NEVER: [&str; 18] = [
 ];
 
 /// A copy of `tests/outside/<name>`, ready for cargo.
-struct Project {
+pub(crate) struct Project {
     name: &'static str,
     dir: PathBuf,
     /// One after the other, also those of other test processes: they build into one folder.
@@ -46,26 +47,36 @@ struct Project {
 }
 
 impl Project {
-    fn new(name: &'static str) -> Self {
-        let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let workspace = tests.parent().expect("the tests lie in the workspace");
-        let source = tests.join("outside").join(name);
+    pub(crate) fn new(name: &'static str) -> Self {
+        Self::in_folder("tests/outside", name)
+    }
+
+    /// That of the workspace's folder `folder/name`.
+    pub(crate) fn in_folder(folder: &str, name: &'static str) -> Self {
+        let workspace = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let workspace = workspace.parent().expect("the tests lie in the workspace");
+        let source = workspace.join(folder).join(name);
         let dir = outside_dir().join(name);
-        fs::create_dir_all(dir.join("src")).expect("a folder below target can be made");
+        fs::create_dir_all(&dir).expect("a folder below target can be made");
         let lock = File::create(outside_dir().join("lock")).expect("a file can be made");
         lock.lock().expect("a file can be locked");
         let manifest = read(&source.join("Cargo.toml"));
-        let crates = format!("{}/", workspace.join("crates").display());
-        assert!(manifest.contains("../../../crates/"), "{manifest}");
-        write(
-            &dir.join("Cargo.toml"),
-            &manifest.replace("../../../crates/", &crates),
-        );
-        write(&dir.join("src/main.rs"), &read(&source.join("src/main.rs")));
-        write(
-            &dir.join("Cargo.lock"),
-            &read(&workspace.join("Cargo.lock")),
-        );
+        let root = format!("\"{}/", workspace.display());
+        let to_root = format!("\"../{}", "../".repeat(folder.split('/').count()));
+        assert!(manifest.contains(&to_root), "{manifest}");
+        write(&dir.join("Cargo.toml"), &manifest.replace(&to_root, &root));
+        copy(&source.join("src"), &dir.join("src"));
+        let readme = source.join("README.md");
+        if readme.exists() {
+            write(&dir.join("README.md"), &read(&readme));
+        }
+        let own_lock = source.join("Cargo.lock");
+        let versions = if own_lock.exists() {
+            own_lock
+        } else {
+            workspace.join("Cargo.lock")
+        };
+        write(&dir.join("Cargo.lock"), &read(&versions));
         Self {
             name,
             dir,
@@ -95,12 +106,23 @@ impl Project {
         }
     }
 
+    /// Runs its own tests.
+    #[track_caller]
+    pub(crate) fn test(&self) {
+        self.cargo(&["test", "--quiet"]);
+    }
+
+    /// Builds the program; gives where it is.
+    #[track_caller]
+    pub(crate) fn build(&self) -> PathBuf {
+        self.cargo(&["build", "--quiet"]);
+        outside_dir().join("target/debug").join(self.name)
+    }
+
     /// Builds and runs the program; gives what it printed.
     #[track_caller]
     fn run(&self, argument: &Path) -> String {
-        self.cargo(&["build", "--quiet"]);
-        let program = outside_dir().join("target/debug").join(self.name);
-        finish(Command::new(program).arg(argument)).answer()
+        finish(Command::new(self.build()).arg(argument)).answer()
     }
 
     /// The packages that the program is made of, and those that building it takes; its own left out.
@@ -136,6 +158,20 @@ fn outside_dir() -> PathBuf {
 
 fn read(path: &Path) -> String {
     fs::read_to_string(path).unwrap_or_else(|error| panic!("`{}`: {error}", path.display()))
+}
+
+/// Copies a folder of sources; what is no longer there stays behind, as nothing names it.
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("a folder below target can be made");
+    for entry in fs::read_dir(from).expect("a folder of sources can be read") {
+        let path = entry.expect("a folder of sources can be read").path();
+        let copied = to.join(path.file_name().expect("an entry has a name"));
+        if path.is_dir() {
+            copy(&path, &copied);
+        } else {
+            write(&copied, &read(&path));
+        }
+    }
 }
 
 /// Leaves a file alone that is as it should be: cargo builds again what has a new date.

@@ -7,8 +7,10 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use tracing_subscriber::layer::SubscriberExt as _;
-use tracing_subscriber::{EnvFilter, Registry};
+use tracing::Subscriber;
+use tracing_subscriber::filter::Filtered;
+use tracing_subscriber::layer::{Layered, SubscriberExt as _};
+use tracing_subscriber::{EnvFilter, Layer, Registry};
 
 use crate::filter::{DEFAULT_DIRECTIVES, Filter, from_directives, from_env};
 use crate::writer::DEFAULT_QUEUE_BYTES;
@@ -109,11 +111,32 @@ impl LogBuilder {
             filter,
             guard,
         } = self.build()?;
-        let subscriber = Registry::default().with(filter).with(layer);
-        match tracing::subscriber::set_global_default(subscriber) {
-            Ok(()) => Ok(guard),
-            Err(_) => Err(LogError::AlreadyInstalled),
-        }
+        become_global(Registry::default().with(filter).with(layer))?;
+        Ok(guard)
+    }
+
+    /// [`install`](Self::install), with `other` beside the log: it sees all spans and events, whatever `RUST_LOG` says.
+    ///
+    /// Two layers are one with [`Layer::and_then`].
+    ///
+    /// # Errors
+    /// As `install`.
+    pub fn install_with<L>(self, other: L) -> Result<LogGuard, LogError>
+    where
+        L: Layer<LogRegistry> + Send + Sync,
+    {
+        let Log {
+            layer,
+            filter,
+            guard,
+        } = self.build()?;
+        // The other one comes last: should it emit an event about an event, the log is done with the first one.
+        become_global(
+            Registry::default()
+                .with(layer.with_filter(filter))
+                .with(other),
+        )?;
+        Ok(guard)
     }
 
     /// Opens the sinks and answers the parts, for a registry of the caller's own.
@@ -168,6 +191,13 @@ impl fmt::Debug for LogBuilder {
             .finish()
     }
 }
+
+fn become_global(subscriber: impl Subscriber + Send + Sync) -> Result<(), LogError> {
+    tracing::subscriber::set_global_default(subscriber).map_err(|_| LogError::AlreadyInstalled)
+}
+
+/// What [`LogBuilder::install_with`] puts a layer on: a registry with the log.
+pub type LogRegistry = Layered<Filtered<LogLayer, EnvFilter, Registry>, Registry>;
 
 /// The parts of a log that is not installed.
 ///

@@ -29,8 +29,8 @@
 //! # }
 //! ```
 //!
-//! A program that has its own registry calls [`LogBuilder::build`] instead of
-//! [`install`](LogBuilder::install), or puts a [`LogLayer`] on a [`LogWriter`] by hand.
+//! A layer of another crate goes beside the log with [`install_with`](LogBuilder::install_with). A program
+//! that has its own registry calls [`LogBuilder::build`] instead of [`install`](LogBuilder::install), or puts a [`LogLayer`] on a [`LogWriter`] by hand.
 //!
 //! # The line
 //! - UTC to the second, level, message, ` key=value`… ; one event is one line.
@@ -70,7 +70,7 @@ mod writer;
 
 pub use crate::error::LogError;
 pub use crate::format::{LogFormat, TELEMETRY_TARGET};
-pub use crate::install::{Log, LogBuilder, LogGuard, to_file, to_sink, to_stderr};
+pub use crate::install::{Log, LogBuilder, LogGuard, LogRegistry, to_file, to_sink, to_stderr};
 pub use crate::layer::LogLayer;
 pub use crate::parse::{LogLine, LogLineError, LogLineReason, parse_line};
 pub use crate::sink::{FileSink, LineSink, StderrSink};

@@ -263,23 +263,27 @@ impl MetricsCollector {
     fn in_flight_for(&self, limit: Duration, state: &State) -> Vec<InFlightCall> {
         let running = state.running_for(limit, &self.0.clock);
         let mut calls: Vec<_> = running
-            .map(|(_, slot)| InFlightCall {
-                kind: slot.kind,
-                name: slot.name.clone(),
-                phase: slot.phase.clone(),
-                start_ts: slot.start.timestamp(),
-                elapsed: self.0.clock.elapsed(&slot.start),
-                span_id: slot.span_id,
-            })
+            .map(|(_, slot)| slot.in_flight(&self.0.clock))
             .collect();
         calls.sort_by_key(|call| std::cmp::Reverse(call.elapsed));
         calls
+    }
+
+    /// The call that `key` names, unless it has ended.
+    pub(crate) fn call(&self, key: CallKey) -> Option<InFlightCall> {
+        let mut state = self.0.lock();
+        Some(state.running_slot(key)?.in_flight(&self.0.clock))
     }
 
     /// Says why calls that are dropped from now on were cut off, such as [`ErrorText::TIMEOUT`]; until then it is
     /// [`ErrorText::CANCELLED`]. For whoever is about to stop the scope's tasks.
     pub fn interrupt(&self, reason: ErrorText<'static>) {
         self.0.lock().interrupted = Some(reason);
+    }
+
+    /// Why calls that are dropped now were cut off, if [`interrupt`](Self::interrupt) has said so.
+    pub fn interrupted(&self) -> Option<ErrorText<'static>> {
+        self.0.lock().interrupted.clone()
     }
 
     /// Ends all calls in flight as failed with `reason`, such as [`ErrorText::TIMEOUT`]: what cannot end by itself any
@@ -340,6 +344,19 @@ impl MetricsCollector {
         start: CallStart,
     ) -> CallKey {
         self.0.lock().occupy(kind, name, phase, start)
+    }
+
+    /// Gives a call in flight another name.
+    pub(crate) fn rename(&self, key: CallKey, name: &str) {
+        if let Some(slot) = self.0.lock().running_slot(key) {
+            slot.name.clear();
+            slot.name.push_str(name);
+        }
+    }
+
+    /// Takes a call out of flight and records nothing.
+    pub(crate) fn forget(&self, key: CallKey) {
+        self.0.lock().release(key);
     }
 
     /// Takes a call out of flight and records it as `event`, unless `close` has ended it.
@@ -455,6 +472,19 @@ impl Inner {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Slot {
+    fn in_flight(&self, clock: &Clock) -> InFlightCall {
+        InFlightCall {
+            kind: self.kind,
+            name: self.name.clone(),
+            phase: self.phase.clone(),
+            start_ts: self.start.timestamp(),
+            elapsed: clock.elapsed(&self.start),
+            span_id: self.span_id,
+        }
     }
 }
 

@@ -93,6 +93,13 @@ pub fn log_worker_death<'a>(worker: &WorkerId, events: impl IntoIterator<Item = 
     telemetry::emit_death(worker);
 }
 
+/// The call that the running code is a part of: the innermost [`llm_call`] or [`tool_call`] around it.
+///
+/// For whoever learns of calls in another way as well, and must not record one of these again.
+pub fn current_call() -> Option<InFlightCall> {
+    context::with(|it| it.collector.call(it.call?)).flatten()
+}
+
 /// The worker whose scope this task is in.
 pub fn current_worker_id() -> Option<WorkerId> {
     context::with(|it| it.collector.worker_id().clone())

@@ -47,6 +47,16 @@ impl Running {
         u64::try_from(self.collector.clock().elapsed(&self.start).as_millis()).ok()
     }
 
+    fn rename(&self, name: &str) {
+        self.collector.rename(self.key, name);
+    }
+
+    /// Ends the call as no event.
+    fn forget(self) {
+        self.collector.forget(self.key);
+        context::give_back(self.collector);
+    }
+
     /// Ends the call as the event that `event` makes of it.
     ///
     /// The end is read before anything else: the text of an error may take its time.
@@ -91,6 +101,16 @@ struct TimedLlm<'a> {
 }
 
 impl<'a> LlmTimer<'a> {
+    /// Names the model, where it was not known at the start.
+    pub fn model(&mut self, model: impl Into<ModelName<'a>>) {
+        if let Some(call) = &mut self.0 {
+            call.model = model.into();
+            if let Some(running) = &call.running {
+                running.rename(call.model.as_str());
+            }
+        }
+    }
+
     /// Notes the tokens that the provider reported.
     #[inline]
     pub fn usage(&mut self, usage: Usage) {
@@ -141,6 +161,15 @@ impl<'a> LlmTimer<'a> {
     pub fn fail(mut self, error: impl Display) {
         if let Some(call) = &mut self.0 {
             call.end(|_| error_outcome(&error));
+        }
+    }
+
+    /// Records nothing: what was timed turned out to be no call of its own.
+    pub fn discard(mut self) {
+        if let Some(call) = &mut self.0
+            && let Some(running) = call.running.take()
+        {
+            running.forget();
         }
     }
 }
@@ -211,6 +240,16 @@ struct TimedTool<'a> {
 }
 
 impl<'a> ToolTimer<'a> {
+    /// Names the tool, where it was not known at the start.
+    pub fn tool(&mut self, tool: impl Into<ToolName<'a>>) {
+        if let Some(call) = &mut self.0 {
+            call.tool = tool.into();
+            if let Some(running) = &call.running {
+                running.rename(call.tool.as_str());
+            }
+        }
+    }
+
     /// Notes the model's id for this call.
     pub fn tool_call_id(&mut self, id: impl Into<Cow<'a, str>>) {
         if let Some(call) = &mut self.0 {
@@ -230,6 +269,15 @@ impl<'a> ToolTimer<'a> {
     pub fn fail(mut self, error: impl Display) {
         if let Some(call) = &mut self.0 {
             call.end(|_| error_outcome(&error));
+        }
+    }
+
+    /// Records nothing: what was timed turned out to be no call of its own.
+    pub fn discard(mut self) {
+        if let Some(call) = &mut self.0
+            && let Some(running) = call.running.take()
+        {
+            running.forget();
         }
     }
 }

@@ -14,7 +14,7 @@ use tokio::task::yield_now;
 
 use super::{Failed, Worker, poll};
 use crate::{
-    CallKind, InFlightCall, MetricsCollector, SeenCalls, carry, llm_call, start_llm_call,
+    CallKind, InFlightCall, MetricsCollector, SeenCalls, Totals, carry, llm_call, start_llm_call,
     start_tool_call, tool_call,
 };
 
@@ -300,4 +300,47 @@ fn calls_dropped_after_an_interruption_name_its_reason() {
         Some("call_1"),
         "nothing known is lost"
     );
+}
+
+#[test]
+fn a_call_that_is_named_later_has_its_name_in_flight_and_in_its_event() {
+    let worker = Worker::new("w");
+    let (mut model, mut tool) = worker.collector.scope_sync(|| {
+        let tool = start_tool_call("unknown");
+        (start_llm_call("unknown", "chat"), tool)
+    });
+    model.model("gpt-5-mini");
+    tool.tool(String::from("ssh_exec"));
+    let in_flight = worker.collector.in_flight().into_iter();
+    let mut names: Vec<_> = in_flight.map(|it| it.name).collect();
+    names.sort();
+    assert_eq!(names, ["gpt-5-mini", "ssh_exec"]);
+    model.succeed();
+    worker.collector.close(&ErrorText::TIMEOUT);
+    tool.tool("too late");
+    drop(tool);
+    assert_eq!(
+        worker.seen(),
+        ["gpt-5-mini/chat 0ms", "ssh_exec 0ms: timeout"]
+    );
+}
+
+#[test]
+fn a_discarded_call_was_none() {
+    let worker = Worker::new("w");
+    worker.collector.scope_sync(|| {
+        start_llm_call("m", "chat").discard();
+        start_tool_call("t").discard();
+    });
+    assert_eq!(worker.collector.in_flight(), []);
+    assert_eq!(worker.collector.totals(), Totals::default());
+    assert!(worker.seen().is_empty());
+}
+
+#[test]
+fn an_interrupted_worker_says_why() {
+    let worker = Worker::new("w");
+    assert_eq!(worker.collector.interrupted(), None);
+    worker.collector.interrupt(ErrorText::TIMEOUT);
+    assert_eq!(worker.collector.interrupted(), Some(ErrorText::TIMEOUT));
 }

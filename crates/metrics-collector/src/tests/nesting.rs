@@ -5,7 +5,7 @@ use std::sync::Arc;
 use metrics_core::{Event, MemorySink, SpanId, TraceContext};
 
 use super::{Failed, Worker};
-use crate::{MetricsCollector, start_tool_call, tool_call};
+use crate::{CallKind, MetricsCollector, current_call, llm_call, start_tool_call, tool_call};
 
 fn inner_worker() -> MetricsCollector {
     MetricsCollector::new("inner", Arc::new(MemorySink::default()))
@@ -137,4 +137,26 @@ async fn the_innermost_call_is_the_parent() {
     let child = outer.collector.scope(outer_call).await.unwrap();
     assert_eq!(outer.seen(), ["inner 0ms", "outer 0ms"]);
     assert_eq!(span_ids(&outer.events()), [child.parent_span_id, None]);
+}
+
+#[tokio::test]
+async fn running_code_can_ask_which_call_it_is_a_part_of() {
+    let here = || current_call().map(|it| (it.kind, it.name));
+    let worker = Worker::new("w");
+    let in_tool = (CallKind::Tool, "delegate".to_owned());
+    let body = async {
+        assert_eq!(here(), None);
+        tool_call("delegate", async {
+            assert_eq!(here(), Some(in_tool.clone()));
+            let ask = llm_call("m", "initial", async { Ok::<_, Failed>(here()) });
+            let in_model = (CallKind::Llm, "m".to_owned());
+            assert_eq!(ask.await.unwrap(), Some(in_model));
+            assert_eq!(here(), Some(in_tool.clone()));
+            inner_worker().scope_sync(|| assert_eq!(here(), None));
+            Ok::<_, Failed>(())
+        })
+        .await
+    };
+    worker.collector.scope(body).await.unwrap();
+    assert_eq!(here(), None);
 }
