@@ -50,6 +50,7 @@ mod readme {}
 
 mod dead;
 mod digest;
+mod follow;
 mod jobs;
 mod ordinal;
 mod prompt;
@@ -58,6 +59,7 @@ mod supervisor;
 mod texts;
 mod tools;
 mod unnoted;
+mod work;
 mod workers;
 
 #[cfg(test)]
@@ -65,17 +67,19 @@ mod tests;
 
 pub use crate::{
     jobs::{
-        BookSummary, FinalStatus, Job, JobBook, JobBookError, JobFilter, JobId, JobIdError, JobRef,
-        JobRefError, JobStatus, JobStatusError, MovedBook, NewJob, Recovery, RunId, sqlite_fault,
+        BookSummary, BookVersion, FinalStatus, Job, JobBook, JobBookError, JobFilter, JobId,
+        JobIdError, JobRef, JobRefError, JobStatus, JobStatusError, MovedBook, NewJob, Recovery,
+        RunId, sqlite_fault,
     },
     ordinal::Ordinal,
     prompt::SUPERVISOR_PROMPT,
-    runners::{RunnerSource, UnknownModel},
-    supervisor::{Activity, Cancelled, DEFAULT_CONCURRENCY, Supervisor, SupervisorError},
+    runners::{NoRunner, RunnerSource, UnknownModel},
+    supervisor::{Activity, Cancelled, DEFAULT_CONCURRENCY, RunBy, Supervisor, SupervisorError},
     texts::{missing_result, one_line},
     tools::{
         DEFAULT_GREP_HOURS, DEFAULT_LIMIT, DEFAULT_WAIT, SpawnRequest, SupervisorTools, ToolAnswer,
         ToolFailure,
     },
+    work::{WorkEvent, WorkOptions},
     workers::{RowFilter, RowStatus, RowStatusError, WorkerRow, WorkerRows},
 };

@@ -1,6 +1,6 @@
 //! What the tests of several modules share.
 
-use std::{path::PathBuf, time::Duration};
+use std::path::PathBuf;
 
 use metrics_core::Timestamp;
 use tempfile::TempDir;
@@ -62,15 +62,22 @@ impl TestBook {
     pub(super) fn add(&self, owner: &str) -> JobId {
         self.book.add(&task_of(owner), &run("home"), at(1)).unwrap()
     }
+
+    /// Adds one for whoever takes it.
+    pub(super) fn add_shared(&self, owner: &str) -> JobId {
+        let job = task_of(owner);
+        self.book.add_shared(&job, &run("home"), at(1)).unwrap()
+    }
+
+    /// For a test of many jobs that no power cut matters to.
+    pub(super) fn without_disk(&self) {
+        let off = "PRAGMA synchronous = OFF";
+        self.book.lock().execute_batch(off).unwrap();
+    }
 }
 
 pub(super) fn task_of(owner: &str) -> NewJob {
-    NewJob {
-        owner: owner.to_owned(),
-        task: "calculate 7*6".to_owned(),
-        model: None,
-        timeout: Duration::from_mins(5),
-    }
+    NewJob::new(owner, "calculate 7*6")
 }
 
 pub(super) fn run(text: &str) -> RunId {

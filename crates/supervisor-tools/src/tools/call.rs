@@ -26,6 +26,7 @@ impl SupervisorTools {
                     task: given.text("task")?,
                     model: given.optional_text("model")?,
                     timeout: given.seconds("timeout_seconds")?.unwrap_or(DEFAULT_TIMEOUT),
+                    max_attempts: 1,
                     wait: {
                         let wait = given.flag("wait")?.unwrap_or(false);
                         let limit = given.seconds("wait_seconds")?.unwrap_or(DEFAULT_WAIT);
