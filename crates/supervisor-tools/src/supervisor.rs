@@ -531,7 +531,7 @@ impl Supervisor {
 }
 
 /// What a child of `trace`'s parent is told; `None` for the root of a trace, which has none.
-fn parent_of(trace: TraceContext) -> Option<String> {
+pub(crate) fn parent_of(trace: TraceContext) -> Option<String> {
     let parent = TraceContext {
         span_id: trace.parent_span_id?,
         parent_span_id: None,

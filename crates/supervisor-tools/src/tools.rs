@@ -14,12 +14,13 @@ use artifact_store::{
     file_names,
 };
 use metrics_collector::{CallKind, InFlightCall};
-use metrics_core::Timestamp;
+use metrics_core::{Timestamp, TraceContext, WorkerId};
 use worker_runner::{DEFAULT_TIMEOUT, ToolDefinition};
 
 use crate::{
     Activity, Cancelled, Job, JobId, JobRef, JobStatus, NewJob, RunBy, Supervisor, SupervisorError,
     digest::Digest,
+    supervisor::parent_of,
     texts,
     workers::{DamagedWorker, Found, FoundWorker, RowFilter, RowStatus},
 };
@@ -58,6 +59,10 @@ pub struct SpawnRequest {
     pub timeout: Duration,
     /// How often it is begun at most; it is begun again only where the process that ran it died.
     pub max_attempts: u32,
+    /// The worker's place in a trace that another process began; otherwise below the current scope.
+    pub trace: Option<TraceContext>,
+    /// The worker of another process that it is started for; otherwise that of the current scope.
+    pub parent_worker_id: Option<WorkerId>,
     /// Waits for the result so long at most; `None` does not wait.
     pub wait: Option<Duration>,
 }
@@ -70,6 +75,8 @@ impl SpawnRequest {
             model: None,
             timeout: DEFAULT_TIMEOUT,
             max_attempts: 1,
+            trace: None,
+            parent_worker_id: None,
             wait: None,
         }
     }
@@ -141,6 +148,8 @@ impl SupervisorTools {
             model: request.model.clone(),
             timeout: request.timeout,
             max_attempts: request.max_attempts,
+            traceparent: request.trace.and_then(parent_of),
+            parent_worker_id: request.parent_worker_id.clone(),
             ..NewJob::new(
                 owner.unwrap_or(artifact_store::DEFAULT_OWNER),
                 &*request.task,
@@ -369,6 +378,18 @@ impl SupervisorTools {
                 "job {id} has ended already. Call read_worker_result for its result."
             ))),
         }
+    }
+
+    /// The job behind a number or a worker; `None` for a worker that has none.
+    ///
+    /// # Errors
+    /// [`ToolFailure::Refused`] if there is neither.
+    pub async fn job(&self, job: &JobRef) -> Result<Option<Job>, ToolFailure> {
+        Ok(match self.find(job).await? {
+            Found::Job(job) => Some(*job),
+            Found::Worker(found) => found.job,
+            Found::Damaged(found) => Some(found.job),
+        })
     }
 
     /// The job or worker, if the owner may see it.

@@ -194,7 +194,7 @@ impl View<'_> {
         rows.rows.extend(
             jobs.into_iter()
                 .filter(|it| listed.insert(it.id.get()))
-                .map(job_row),
+                .map(WorkerRow::from),
         );
         rows.rows
             .sort_by_key(|it| Reverse((it.created_at, it.job_id)));
@@ -393,19 +393,21 @@ fn worker_row(metadata: Metadata, is_known: bool) -> WorkerRow {
     }
 }
 
-/// A job without a worker, or with one that cannot be read.
-fn job_row(job: Job) -> WorkerRow {
-    let duration = job.worker_id.as_ref().and_then(|_| duration_of(&job));
-    WorkerRow {
-        job_id: Some(job.id.get()),
-        status: job.status.to_string(),
-        duration_ms: duration.map(|it| it / 1000),
-        duration: duration.map(Duration::from_micros),
-        elapsed: None,
-        worker_id: job.worker_id,
-        owner: job.owner,
-        task: job.task,
-        summary: job.error,
-        created_at: job.created_at,
+/// The row of a job without a worker, or with one that is not looked at: its summary is the job's error.
+impl From<Job> for WorkerRow {
+    fn from(job: Job) -> Self {
+        let duration = job.worker_id.as_ref().and_then(|_| duration_of(&job));
+        Self {
+            job_id: Some(job.id.get()),
+            status: job.status.to_string(),
+            duration_ms: duration.map(|it| it / 1000),
+            duration: duration.map(Duration::from_micros),
+            elapsed: None,
+            worker_id: job.worker_id,
+            owner: job.owner,
+            task: job.task,
+            summary: job.error,
+            created_at: job.created_at,
+        }
     }
 }

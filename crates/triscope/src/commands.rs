@@ -7,8 +7,11 @@ mod doctor;
 mod exec;
 mod man;
 mod prune;
+mod queue;
 mod read;
 mod run;
+mod watch;
+mod work;
 
 use std::path::Path;
 
@@ -40,9 +43,12 @@ pub(crate) async fn run(cli: Cli) -> Exit {
     let app = match &cli.command {
         Command::Demo(_) => demo::open(common, mode, models),
         // The worker's tools work where the program was called.
-        Command::Run(_) => std::env::current_dir()
+        Command::Run(_) | Command::Spawn(_) => std::env::current_dir()
             .context("cannot tell the current directory")
             .and_then(|root| App::open(common, IfMissing::Create, &root, mode, models)),
+        Command::Work(arguments) => {
+            App::open_for(arguments.concurrency.get(), common, mode, models)
+        }
         Command::Exec(_) => App::open(common, IfMissing::Create, Path::new("."), mode, models),
         _ => App::open(common, IfMissing::Refuse, Path::new("."), mode, models),
     };
@@ -54,7 +60,12 @@ pub(crate) async fn run(cli: Cli) -> Exit {
     let exit = match cli.command {
         Command::Demo(_) => demo::demo(&app).await,
         Command::Run(arguments) => run::run(&app, arguments).await,
+        Command::Spawn(arguments) => queue::spawn(&app, arguments).await,
+        Command::Work(arguments) => work::work(&app, arguments).await,
+        Command::Wait(arguments) => queue::wait(&app, arguments).await,
+        Command::Cancel(arguments) => queue::cancel(&app, arguments).await,
         Command::Exec(arguments) => exec::exec(&app, arguments).await,
+        Command::Workers(arguments) if arguments.watch => watch::watch(&app, arguments).await,
         Command::Workers(arguments) => read::workers(&app, arguments).await,
         Command::Result(arguments) => read::result(&app, arguments).await,
         Command::File(arguments) => read::file(&app, arguments).await,
@@ -74,6 +85,7 @@ impl Command {
         match self {
             Self::Demo(arguments) => Models::new(&arguments.models),
             Self::Run(arguments) => Models::new(&arguments.models),
+            Self::Spawn(arguments) => Models::for_others(&arguments.models),
             _ => Ok(Models::default()),
         }
     }
@@ -82,6 +94,7 @@ impl Command {
         match self {
             Self::Demo(arguments) => arguments.recording.mode,
             Self::Run(arguments) => arguments.recording.mode,
+            Self::Work(arguments) => arguments.recording.mode,
             Self::Exec(arguments) => arguments.recording.mode,
             _ => RecordMode::default(),
         }

@@ -1,13 +1,19 @@
 //! Which models the workers of this program can ask, and how.
 
-use std::{num::NonZeroUsize, path::Path, sync::Arc};
+use std::{
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use anyhow::bail;
 use artifact_store::ArtifactStore;
 use clap::Args;
 use http_models::{HttpModel, HttpModelOptions, Protocol};
 use offline_model::{OFFLINE_MODEL, OfflineModel};
-use supervisor_tools::{RunnerSource, UnknownModel};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use supervisor_tools::{NoRunner, RunnerSource, UnknownModel};
 use worker_runner::{ChatModel, ReactAgent, ReactLimits, WorkerRunner};
 use worker_tools::builtin_tools;
 
@@ -20,17 +26,20 @@ You are a worker. A supervisor has handed you one task and reads only your last 
 - If a tool fails, read its error; try once more in another way, or go on without it and say so.
 - When you are done, answer with the result itself, in as few words as it takes. Say what you could not do.";
 
-/// Options of the commands that run workers.
-#[derive(Debug, Args)]
+/// Options of the commands that run workers. Written down with each job, under these names, for the process that runs it.
+#[derive(Debug, Clone, Args, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct ModelArgs {
     /// The model that workers ask; `offline-rules` needs nothing, any other is asked over HTTP
     #[arg(long, default_value = OFFLINE_MODEL)]
+    #[serde(skip)]
     pub(crate) model: String,
     /// Where the model is served, such as `http://localhost:11434/v1` [default: its provider's address]
     #[arg(long, value_name = "URL")]
     base_url: Option<String>,
     /// What the server speaks, openai or anthropic [default: openai; anthropic for a claude model without --base-url]
     #[arg(long)]
+    #[serde(with = "protocol")]
     provider: Option<Protocol>,
     /// The environment variable that holds the key [default: `OPENAI_API_KEY` or `ANTHROPIC_API_KEY`, if set]
     #[arg(long, value_name = "NAME")]
@@ -49,16 +58,73 @@ pub(crate) struct ModelArgs {
     max_parallel_tools: NonZeroUsize,
 }
 
+impl Default for ModelArgs {
+    fn default() -> Self {
+        let limits = ReactLimits::default();
+        Self {
+            model: OFFLINE_MODEL.to_owned(),
+            base_url: None,
+            provider: None,
+            api_key_env: None,
+            no_stream: false,
+            max_steps: limits.steps,
+            max_tokens: limits.tokens,
+            max_parallel_tools: limits.parallel_tool_calls,
+        }
+    }
+}
+
+/// A protocol by its name.
+mod protocol {
+    use http_models::Protocol;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+    #[expect(clippy::ref_option, reason = "serde gives it so")]
+    pub(super) fn serialize<S: Serializer>(
+        protocol: &Option<Protocol>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        protocol.map(Protocol::as_str).serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<Protocol>, D::Error> {
+        let name = Option::<String>::deserialize(from)?;
+        let protocol = name.map(|it| it.parse()).transpose();
+        protocol.map_err(de::Error::custom)
+    }
+}
+
 /// The models that were asked for, before anything is opened.
 #[derive(Debug, Default)]
 pub(crate) struct Models {
     http: Option<HttpModel>,
     limits: ReactLimits,
+    args: ModelArgs,
+}
+
+/// Whose key a model is asked with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Key {
+    /// That of this process's environment.
+    Here,
+    /// Another process's, which runs the worker.
+    Elsewhere,
 }
 
 impl Models {
     /// Makes of the options what can be made of them.
     pub(crate) fn new(args: &ModelArgs) -> anyhow::Result<Self> {
+        Self::with_key(args, Key::Here)
+    }
+
+    /// The same for workers that other processes run: their keys are their matter.
+    pub(crate) fn for_others(args: &ModelArgs) -> anyhow::Result<Self> {
+        Self::with_key(args, Key::Elsewhere)
+    }
+
+    fn with_key(args: &ModelArgs, key: Key) -> anyhow::Result<Self> {
         let limits = ReactLimits {
             steps: args.max_steps,
             tokens: args.max_tokens,
@@ -73,9 +139,13 @@ impl Models {
                 }
                 None
             }
-            _ => Some(http_model(args)?),
+            _ => Some(http_model(args, key)?),
         };
-        Ok(Self { http, limits })
+        Ok(Self {
+            http,
+            limits,
+            args: args.clone(),
+        })
     }
 
     /// Lets workers of `store` ask them, with tools that read files below `tools_root`.
@@ -88,7 +158,7 @@ impl Models {
     }
 }
 
-fn http_model(args: &ModelArgs) -> anyhow::Result<HttpModel> {
+fn http_model(args: &ModelArgs, key: Key) -> anyhow::Result<HttpModel> {
     let usual = match args.base_url {
         None if args.model.starts_with("claude") => Protocol::Anthropic,
         _ => Protocol::OpenAi,
@@ -98,8 +168,11 @@ fn http_model(args: &ModelArgs) -> anyhow::Result<HttpModel> {
         base_url: args.base_url.clone(),
         stream: !args.no_stream,
         ..HttpModelOptions::new(protocol, &args.model)
+    };
+    if key == Key::Elsewhere {
+        return Ok(HttpModel::new(options)?);
     }
-    .key_from_env(args.api_key_env.as_deref())?;
+    options = options.key_from_env(args.api_key_env.as_deref())?;
     if options.base_url.is_none() && options.key.is_none() {
         bail!(
             "model `{}` needs a key or a server of your own: set {}, or name the server with --base-url; \
@@ -121,7 +194,7 @@ fn http_model(args: &ModelArgs) -> anyhow::Result<HttpModel> {
 struct Runners {
     models: Models,
     store: ArtifactStore,
-    tools_root: std::path::PathBuf,
+    tools_root: PathBuf,
 }
 
 impl Runners {
@@ -136,7 +209,52 @@ impl Runners {
     }
 }
 
+/// What is written down with a job, beside its model.
+#[derive(Serialize, Deserialize)]
+struct Settings {
+    /// Where its tools work.
+    directory: PathBuf,
+    #[serde(flatten)]
+    models: ModelArgs,
+}
+
 impl RunnerSource for Runners {
+    fn settings(&self) -> Map<String, Value> {
+        let settings = Settings {
+            directory: std::path::absolute(&self.tools_root)
+                .unwrap_or_else(|_| self.tools_root.clone()),
+            models: self.models.args.clone(),
+        };
+        match serde_json::to_value(settings) {
+            Ok(Value::Object(settings)) => settings,
+            // A directory whose name is no text; the worker's own process has to have one.
+            _ => Map::new(),
+        }
+    }
+
+    fn runner_for(
+        &self,
+        model: Option<&str>,
+        settings: &Map<String, Value>,
+    ) -> Result<WorkerRunner, NoRunner> {
+        if settings.is_empty() {
+            return Ok(self.runner(model)?); // Of a version that did not write them down.
+        }
+        let broken = |error: &anyhow::Error| NoRunner::Settings(format!("{error:#}"));
+        let settings: Settings = serde_json::from_value(Value::Object(settings.clone()))
+            .map_err(|error| broken(&error.into()))?;
+        let args = ModelArgs {
+            model: model.unwrap_or(OFFLINE_MODEL).to_owned(),
+            ..settings.models
+        };
+        let runners = Self {
+            models: Models::new(&args).map_err(|error| broken(&error))?,
+            store: self.store.clone(),
+            tools_root: settings.directory,
+        };
+        Ok(runners.runner(model)?)
+    }
+
     fn runner(&self, model: Option<&str>) -> Result<WorkerRunner, UnknownModel> {
         let http = self.models.http.as_ref();
         let model = model.or(http.map(ChatModel::name)).unwrap_or(OFFLINE_MODEL);
