@@ -16,6 +16,7 @@ mod faults;
 mod liveness;
 mod models;
 mod outside_crates;
+mod queue;
 mod readme;
 mod tier1_duration;
 mod tier2_metrics;

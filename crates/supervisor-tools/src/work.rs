@@ -49,22 +49,30 @@ impl Supervisor {
     pub async fn work(&self, options: WorkOptions) -> Result<(), SupervisorError> {
         let _following = self.follow_book();
         self.clear_up(options.owner.clone()).await?;
-        let res = tokio::select! {
-            res = self.take_jobs(&options) => res,
-            () = self.clear_up_for_ever(&options) => Ok(()), // Never.
+        let running = TaskTracker::new();
+        running.close(); // It takes new tasks all the same, and can be waited for.
+        // A look that has begun is waited for: it says that this process takes jobs.
+        let over = CancellationToken::new();
+        let take = async {
+            let _over = over.clone().drop_guard();
+            self.take_jobs(&options, &running).await
         };
+        let (res, ()) = tokio::join!(take, self.clear_up_until(&over, &options));
         let removed = self.unblock(|it| Ok(it.book.remove_taker(it.run)?)).await;
         if let Err(error) = removed {
             // Whoever looks for the dead will find it.
             tracing::warn!(%error, "cannot say that this process takes no more jobs");
         }
+        running.wait().await;
         res
     }
 
-    async fn take_jobs(&self, options: &WorkOptions) -> Result<(), SupervisorError> {
+    async fn take_jobs(
+        &self,
+        options: &WorkOptions,
+        running: &TaskTracker,
+    ) -> Result<(), SupervisorError> {
         let mut changed = self.0.follower.subscribe();
-        let running = TaskTracker::new();
-        running.close(); // It takes new tasks all the same, and can be waited for.
         let stopped = async {
             tokio::select! {
                 () = options.stop.cancelled() => {}
@@ -77,10 +85,10 @@ impl Supervisor {
             changed.mark_unchanged();
             let permit = tokio::select! {
                 biased;
-                () = &mut stopped => break,
+                () = &mut stopped => return Ok(()),
                 permit = self.0.permits.clone().acquire_owned() => permit,
             };
-            let Ok(permit) = permit else { break }; // Nobody closes the semaphore.
+            let Ok(permit) = permit else { return Ok(()) }; // Nobody closes the semaphore.
             let owner = options.owner.clone();
             let claimed = self.unblock(move |it| {
                 let now = it.store.clock().timestamp();
@@ -95,10 +103,7 @@ impl Supervisor {
                 }
                 Ok(None) if options.drain && running.is_empty() => return Ok(()),
                 Ok(None) => Duration::MAX,
-                Err(error) if options.drain => {
-                    running.wait().await;
-                    return Err(error);
-                }
+                Err(error) if options.drain => return Err(error),
                 Err(error) => {
                     let fault = error.to_string();
                     if last_fault.as_ref() != Some(&fault) {
@@ -112,14 +117,12 @@ impl Supervisor {
             drop(permit);
             tokio::select! {
                 biased;
-                () = &mut stopped => break,
+                () = &mut stopped => return Ok(()),
                 _ = changed.changed(), if pause == Duration::MAX => {}
                 () = running.wait(), if options.drain => {}
                 () = tokio::time::sleep(pause) => {}
             }
         }
-        running.wait().await;
-        Ok(())
     }
 
     async fn run_taken(
@@ -141,9 +144,13 @@ impl Supervisor {
         }
     }
 
-    async fn clear_up_for_ever(&self, options: &WorkOptions) {
+    async fn clear_up_until(&self, over: &CancellationToken, options: &WorkOptions) {
         loop {
-            tokio::time::sleep(LOOK_FOR_THE_DEAD).await;
+            tokio::select! {
+                biased;
+                () = over.cancelled() => return,
+                () = tokio::time::sleep(LOOK_FOR_THE_DEAD) => {}
+            }
             if let Err(error) = self.clear_up(options.owner.clone()).await {
                 tracing::debug!(%error, "cannot look for dead processes");
             }

@@ -37,15 +37,21 @@ pub(crate) async fn watch(app: &App, arguments: Workers) -> Result<Exit, ToolFai
     }
 }
 
-/// As many of the newest rows as the terminal has room for.
-async fn show_table(app: &App, mut filter: RowFilter) -> Result<(), ToolFailure> {
-    const NEITHER_HEAD_NOR_CURSOR: usize = 2;
-    if let Ok(size) = rustix::termios::tcgetwinsize(std::io::stdout()) {
-        let room = usize::from(size.ws_row).saturating_sub(NEITHER_HEAD_NOR_CURSOR);
-        filter.limit = filter.limit.map(|it| it.min(room.max(1)));
-    }
+/// As much of the list as the terminal has room for, the newest first.
+async fn show_table(app: &App, filter: RowFilter) -> Result<(), ToolFailure> {
     let rows = app.supervisor.rows(filter).await?.rows;
-    output::redraw(&super::read::table(app, &rows));
+    let table = super::read::table(app, &rows);
+    let height = rustix::termios::tcgetwinsize(std::io::stdout()).map_or(0, |it| it.ws_row);
+    let room = match height {
+        0 => usize::MAX,                   // It does not say.
+        height => usize::from(height) - 1, // The cursor's line.
+    };
+    output::redraw(
+        &table
+            .lines()
+            .take(room)
+            .fold(String::new(), |text, line| text + line + "\n"),
+    );
     Ok(())
 }
 
