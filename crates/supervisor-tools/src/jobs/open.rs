@@ -28,7 +28,7 @@ const APPLICATION_ID: i64 = 0x744a_6f62;
 
 /// What leads from each format to the next, from an empty file on. A new book takes them all, so that its pages lie as in an
 /// old one that was brought up to date: a damaged book may be read by the first page of a new one.
-const STEPS: [&str; FORMAT as usize] = [SCHEMA, SHARED_LINE];
+const STEPS: [&str; 2] = [SCHEMA, SHARED_LINE];
 
 // SQLite ends every index with the row's `id`, so each one is in the order of the numbers too.
 // `owner` stands before `task`, so that telling whose a job is never reads a long task. `jobs_in_line` holds only what

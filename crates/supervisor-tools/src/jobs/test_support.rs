@@ -69,7 +69,16 @@ impl TestBook {
         self.book.add_shared(&job, &run("home"), at(1)).unwrap()
     }
 
-    /// For a test of many jobs that no power cut matters to.
+    /// Adds so many for whoever takes them, in one commit.
+    pub(super) fn add_many_shared(&self, owner: &str, n: u32) {
+        let sql = "INSERT INTO jobs (owner, status, spawned_by, created_at, timeout_us, task, shared) \
+                   WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?2) \
+                   SELECT ?1, 'queued', 'home', 1000000, 5, 'calculate 7*6', 1 FROM n";
+        let added = self.book.lock().execute(sql, (owner, n));
+        assert_eq!(added, Ok(usize::try_from(n).unwrap()));
+    }
+
+    /// For a test of many commits that no power cut matters to.
     pub(super) fn without_disk(&self) {
         let off = "PRAGMA synchronous = OFF";
         self.book.lock().execute_batch(off).unwrap();

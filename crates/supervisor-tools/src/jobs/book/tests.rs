@@ -337,9 +337,7 @@ fn owners_have_turns_and_each_ones_oldest_job_is_first() {
 fn an_owner_with_ten_thousand_jobs_does_not_starve_one_with_three() {
     let test = TestBook::new();
     test.without_disk();
-    for _ in 0..10_000 {
-        test.add_shared("crowd");
-    }
+    test.add_many_shared("crowd", 10_000);
     for _ in 0..50 {
         test.book.claim_next(None, &run("taker"), at(2)).unwrap();
     }
@@ -703,8 +701,8 @@ fn a_row_that_we_never_wrote_is_damage() {
 fn claiming_costs_the_same_at_the_end_of_a_long_line() {
     let test = TestBook::new();
     test.without_disk(); // Steps are counted here, not seconds.
-    for n in 0..10_000 {
-        test.add_shared(["ann", "bob", "cem"][n % 3]);
+    for owner in ["ann", "bob", "cem"] {
+        test.add_many_shared(owner, 3_334);
     }
     let cost_of_next = |owner: Option<&str>| {
         let job = test.book.claim_next(owner, &run("me"), at(2)).unwrap();
