@@ -1,16 +1,20 @@
-//! The queue: what a job costs from its spawning to its end, and whether a long line makes claiming slower.
+//! The queue: what a job costs from its spawning to its end, whether a long line makes claiming slower, what waiting costs.
 
-use std::{convert::Infallible, env, path::Path, sync::Arc};
+use std::{convert::Infallible, env, path::Path, sync::Arc, time::Duration};
 
 use artifact_store::ArtifactStore;
 use rusqlite::Connection;
+use rustix::time::ClockId;
 use supervisor_tools::{
     DEFAULT_CONCURRENCY, FinalStatus, JobBook, NewJob, RunBy, RunId, Supervisor, WorkOptions,
 };
 use tokio::runtime::Runtime;
-use worker_runner::{WorkerRunner, agent_fn};
+use worker_runner::{CancellationToken, WorkerRunner, agent_fn};
 
-use crate::rounds::{Variant, compare};
+use crate::{
+    overhead::cpu_time,
+    rounds::{Variant, compare},
+};
 
 /// Jobs a round.
 const JOBS: usize = 50;
@@ -23,18 +27,16 @@ pub(crate) fn run() {
     let temp = tempfile::tempdir_in(target).expect("a temporary directory");
     per_job(temp.path());
     by_length(temp.path());
+    idle(temp.path());
 }
 
 fn per_job(dir: &Path) {
     const PEER: &str = "yaque: send, receive, commit (no disk waits)";
     let runtime = Runtime::new().expect("a runtime");
-    let store = ArtifactStore::open(dir.join("workers")).expect("a store");
-    let agent = agent_fn(|_| async { Ok::<_, Infallible>("") });
-    let runner = WorkerRunner::new(store.clone(), Arc::new(agent));
-    let supervisor = Supervisor::open(store, runner, DEFAULT_CONCURRENCY).expect("a supervisor");
+    let supervisor = supervisor(&dir.join("workers"));
     let book = book(&dir.join("book.sqlite"));
     let bare = bare(&dir.join("bare.sqlite"));
-    let (mut sender, mut receiver) = yaque::channel(dir.join("yaque")).expect("a queue");
+    let (mut outgoing, mut incoming) = yaque::channel(dir.join("yaque")).expect("a queue");
     let job = NewJob::new("local", "calculate 7*6");
     compare(
         "a job of the queue, from its spawning to its end, ns (1e9 / ns = jobs a second)",
@@ -43,8 +45,8 @@ fn per_job(dir: &Path) {
         vec![
             Variant::new(PEER, JOBS, || {
                 runtime.block_on(async {
-                    sender.send(&job.task).await.expect("sent");
-                    let received = receiver.recv().await.expect("received");
+                    outgoing.send(&job.task).await.expect("sent");
+                    let received = incoming.recv().await.expect("received");
                     received.commit().expect("committed");
                 });
             }),
@@ -118,6 +120,67 @@ fn by_length(dir: &Path) {
             ),
         ],
     );
+}
+
+/// A process that takes jobs and finds none, and how soon it sees one.
+fn idle(dir: &Path) {
+    const WHILE: Duration = Duration::from_secs(5);
+    const JOBS: usize = 40;
+    let runtime = Runtime::new().expect("a runtime");
+    let open = || supervisor(&dir.join("idle"));
+    let (taker, other) = (open(), open());
+    let (cpu, mut delays) = runtime.block_on(async {
+        let stop = CancellationToken::new();
+        let options = WorkOptions {
+            stop: stop.clone(),
+            ..WorkOptions::default()
+        };
+        let working = tokio::spawn(async move { taker.work(options).await });
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let before = cpu_time(ClockId::ProcessCPUTime);
+        tokio::time::sleep(WHILE).await;
+        let cpu = cpu_time(ClockId::ProcessCPUTime).saturating_sub(before);
+        let mut delays = Vec::new();
+        for n in 0..JOBS {
+            // Not in step with the looks.
+            tokio::time::sleep(Duration::from_millis(60 + (n as u64 * 37) % 50)).await;
+            let job = NewJob::new("local", "calculate 7*6");
+            let id = other.submit(job, RunBy::Takers).await.expect("a job");
+            other
+                .wait(id, Duration::from_mins(1))
+                .await
+                .expect("an end");
+            let job = other
+                .book()
+                .get(id, None)
+                .expect("a book")
+                .expect("the job");
+            let started = job.started_at.expect("it started").unix_micros();
+            let delay = u64::try_from(started - job.created_at.unix_micros());
+            delays.push(Duration::from_micros(delay.unwrap_or(0)));
+        }
+        stop.cancel();
+        working.await.expect("no panic").expect("no fault");
+        (cpu, delays)
+    });
+    delays.sort_unstable();
+    println!(
+        "\na process that takes jobs and finds none\n  target: below 1 % of a core; a new job is seen within 100 ms"
+    );
+    println!(
+        "  {:.2} % of a core; from spawn to claim p50 {:?}, max {:?}",
+        cpu.as_secs_f64() / WHILE.as_secs_f64() * 100.0,
+        delays[JOBS / 2],
+        delays[JOBS - 1]
+    );
+}
+
+/// One whose workers do nothing.
+fn supervisor(data_dir: &Path) -> Supervisor {
+    let store = ArtifactStore::open(data_dir).expect("a store");
+    let agent = agent_fn(|_| async { Ok::<_, Infallible>("") });
+    let runner = WorkerRunner::new(store.clone(), Arc::new(agent));
+    Supervisor::open(store, runner, DEFAULT_CONCURRENCY).expect("a supervisor")
 }
 
 fn run_id() -> RunId {

@@ -35,7 +35,9 @@ const UNTIL_GO: &str = "run `echo x >>began; until [ -e go ]; do sleep 0.01; don
 #[track_caller]
 fn row(place: &Place, job: &str) -> Value {
     let rows = place.rows();
-    let found = rows.iter().find(|it| it["job_id"].to_string() == job);
+    let found = rows
+        .iter()
+        .find(|it| it["job_id"].as_u64() == job.parse().ok());
     found
         .cloned()
         .unwrap_or_else(|| panic!("no job {job} in {rows:?}"))

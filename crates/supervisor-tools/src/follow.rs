@@ -9,7 +9,7 @@ use tokio::{sync::watch, task::JoinHandle};
 
 use crate::{BookVersion, Supervisor};
 
-/// How often the book is looked at: a look is two questions that SQLite answers from memory that the processes share.
+/// How often the book is looked at: a look is a question or two, which SQLite answers from memory that the processes share.
 const TICK: Duration = Duration::from_millis(50);
 
 /// Says what it sees in the book, for as long as there is a [`Following`].
@@ -75,8 +75,16 @@ impl Supervisor {
     async fn look_for_ever(&self) {
         let mut seen: Option<BookVersion> = None;
         loop {
-            let look =
-                self.unblock(|it| Ok((it.book.version()?, it.book.cancel_requests_of(it.run)?)));
+            let runs_some = self.runs_some();
+            let look = self.unblock(move |it| {
+                let version = it.book.version()?;
+                let unwanted = if runs_some {
+                    it.book.cancel_requests_of(it.run)?
+                } else {
+                    Vec::new()
+                };
+                Ok((version, unwanted))
+            });
             // A book that cannot be read just now is whoever's who needs it to tell of.
             if let Ok((version, unwanted)) = look.await {
                 for id in unwanted {

@@ -42,7 +42,8 @@
 //!
 //! [`SupervisorTools::definitions`] gives the tools to a model, [`SUPERVISOR_PROMPT`] tells it how to use them. A
 //! [`RunnerSource`] chooses the agent by the model that a job names. The [`JobBook`] is one SQLite file that any number
-//! of processes share; it works without a supervisor too.
+//! of processes share; it works without a supervisor too. Jobs may wait in it for whichever process takes them:
+//! [`Supervisor::submit`] and [`Supervisor::work`].
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

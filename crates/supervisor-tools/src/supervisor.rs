@@ -517,6 +517,11 @@ impl Supervisor {
         }
     }
 
+    /// Whether this process runs any job.
+    pub(crate) fn runs_some(&self) -> bool {
+        !self.0.running().is_empty()
+    }
+
     /// Tells a worker of this process to stop; whether the job is among the running ones.
     pub(crate) fn stop_running(&self, id: JobId) -> bool {
         let running = self.0.running();

@@ -30,6 +30,8 @@ pub struct WorkOptions {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum WorkEvent {
+    /// Others see now that this process takes jobs.
+    Ready,
     /// A job was taken out of the line.
     Taken(Box<Job>),
     /// Its attempt is over; the job as the book has it then.
@@ -49,6 +51,7 @@ impl Supervisor {
     pub async fn work(&self, options: WorkOptions) -> Result<(), SupervisorError> {
         let _following = self.follow_book();
         self.clear_up(options.owner.clone()).await?;
+        tell(options.events.as_ref(), || WorkEvent::Ready);
         let running = TaskTracker::new();
         running.close(); // It takes new tasks all the same, and can be waited for.
         // A look that has begun is waited for: it says that this process takes jobs.

@@ -79,7 +79,11 @@ mod protocol {
     use http_models::Protocol;
     use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-    #[expect(clippy::ref_option, reason = "serde gives it so")]
+    #[expect(
+        clippy::ref_option,
+        clippy::trivially_copy_pass_by_ref,
+        reason = "serde gives it so"
+    )]
     pub(super) fn serialize<S: Serializer>(
         protocol: &Option<Protocol>,
         to: S,

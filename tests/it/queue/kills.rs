@@ -49,7 +49,7 @@ fn kills_at_any_moment_lose_no_job_and_run_none_twice_at_once() {
     let add = |n: u64| {
         let job = NewJob {
             // Every other one may be begun again.
-            max_attempts: if n % 2 == 0 { 1000 } else { 1 },
+            max_attempts: if n.is_multiple_of(2) { 1000 } else { 1 },
             ..NewJob::new(DEFAULT_OWNER, n.to_string())
         };
         let id = book.add_shared(&job, &store.run_id().into(), store.clock().timestamp());

@@ -292,12 +292,12 @@ async fn a_job_with_attempts_left_goes_back_into_the_line_and_shows_its_last_att
         office.supervisor.work(drain).await.unwrap();
         let job = office.in_the_book(id).await;
         assert_eq!((job.status, job.attempt), (JobStatus::Success, 2));
-        let last = job.worker_id.unwrap();
-        assert_ne!(last, first);
-        assert_eq!(office.metadata(last.as_str()).attempt, Some(2));
+        let second = job.worker_id.unwrap();
+        assert_ne!(second, first);
+        assert_eq!(office.metadata(second.as_str()).attempt, Some(2));
         let list = office.list(json!({"limit": 1})).await;
         assert!(
-            list.starts_with(&format!("- job 1 (worker {last}): success, ")),
+            list.starts_with(&format!("- job 1 (worker {second}): success, ")),
             "{list}"
         );
         assert_eq!(list.lines().count(), 1);

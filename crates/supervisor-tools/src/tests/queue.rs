@@ -67,8 +67,8 @@ impl Office {
         self.supervisor.book().get(id, None).unwrap().unwrap()
     }
 
-    fn run_of(supervisor: &Supervisor) -> Option<crate::RunId> {
-        Some(supervisor.store().run_id().into())
+    fn run_of(supervisor: &Supervisor) -> crate::RunId {
+        supervisor.store().run_id().into()
     }
 }
 
@@ -89,7 +89,7 @@ async fn a_job_for_whoever_takes_it_waits_for_one() {
     let job = office.has_ended(id).await;
     assert_eq!(
         (job.status, job.run),
-        (JobStatus::Success, Office::run_of(&other))
+        (JobStatus::Success, Some(Office::run_of(&other)))
     );
     assert_eq!(other.takers("local").await.unwrap(), 0);
 }
@@ -101,7 +101,7 @@ async fn what_is_handed_over_runs_here_while_nobody_takes_jobs() {
     let job = office.has_ended(id).await;
     assert_eq!(
         (job.status, job.run),
-        (JobStatus::Success, Office::run_of(&office.supervisor))
+        (JobStatus::Success, Some(Office::run_of(&office.supervisor)))
     );
 }
 
@@ -113,7 +113,7 @@ async fn what_is_handed_over_is_left_to_who_takes_jobs() {
     let job = office.has_ended(id).await;
     assert_eq!(
         (job.status, job.run),
-        (JobStatus::Success, Office::run_of(&taker.supervisor))
+        (JobStatus::Success, Some(Office::run_of(&taker.supervisor)))
     );
     taker.stop().await;
     assert_eq!(office.supervisor.takers("local").await.unwrap(), 0);
@@ -131,7 +131,7 @@ async fn what_is_handed_over_runs_here_once_the_last_taker_is_gone() {
     let job = office.has_ended(id).await;
     assert_eq!(
         (job.status, job.run),
-        (JobStatus::Success, Office::run_of(&office.supervisor))
+        (JobStatus::Success, Some(Office::run_of(&office.supervisor)))
     );
 }
 

@@ -1,6 +1,6 @@
 //! `triscope work`: takes jobs from the queue that several processes share.
 
-use std::time::Duration;
+use std::{num::NonZeroUsize, time::Duration};
 
 use supervisor_tools::{JobStatus, ToolFailure, WorkEvent, WorkOptions, WorkerRow, one_line};
 use tokio::{sync::mpsc, time::Instant};
@@ -31,13 +31,12 @@ pub(crate) async fn work(app: &App, arguments: Work) -> Result<Exit, ToolFailure
     });
     tokio::pin!(work);
     let concurrency = arguments.concurrency;
-    output::print(&format!("Taking jobs, up to {concurrency} at once."));
     let (mut stage, mut exit, mut prints) = (Stage::Working, Exit::Done, true);
     loop {
         let ended = tokio::select! {
             biased;
             Some(event) = happened.recv() => {
-                if let Err(failed) = show(&event, prints) {
+                if let Err(failed) = show(&event, concurrency, prints) {
                     // Whoever started it reads no more; what runs may go on to its end.
                     (prints, exit) = (false, failed);
                     stage = finish(&stop, arguments.grace);
@@ -67,7 +66,7 @@ pub(crate) async fn work(app: &App, arguments: Work) -> Result<Exit, ToolFailure
         };
         if let Some(ended) = ended {
             while let Ok(event) = happened.try_recv() {
-                prints = prints && show(&event, prints).is_ok();
+                prints = prints && show(&event, concurrency, prints).is_ok();
             }
             ended?;
             return Ok(exit);
@@ -95,14 +94,14 @@ async fn at_the_end_of(stage: Stage) {
 }
 
 /// A line for what happened.
-fn show(event: &WorkEvent, prints: bool) -> Result<(), Exit> {
+fn show(event: &WorkEvent, concurrency: NonZeroUsize, prints: bool) -> Result<(), Exit> {
     let line = match event {
         _ if !prints => return Ok(()),
-        WorkEvent::Taken(job) => WorkerRow::from((**job).clone()).line(),
+        WorkEvent::Ready => format!("Taking jobs, up to {concurrency} at once."),
         WorkEvent::Over(job) if job.status == JobStatus::Queued => {
             format!("job {}: back in the queue", job.id)
         }
-        WorkEvent::Over(job) => WorkerRow::from((**job).clone()).line(),
+        WorkEvent::Taken(job) | WorkEvent::Over(job) => WorkerRow::from((**job).clone()).line(),
         WorkEvent::Fault(fault) => {
             output::note(&format!("error: cannot take jobs: {}", one_line(fault)));
             return Ok(());

@@ -487,7 +487,7 @@ fn who_runs_and_who_takes_jobs_is_told() {
     test.book.add_taker(&two, Some("ann")).unwrap();
     assert_eq!(test.book.takers(None).unwrap(), [one.clone(), two.clone()]);
     assert_eq!(test.book.takers(Some("ann")).unwrap(), [one.clone(), two]);
-    assert_eq!(test.book.takers(Some("bob")).unwrap(), [one.clone()]);
+    assert_eq!(test.book.takers(Some("bob")).unwrap(), [run("one")]);
     test.book.remove_taker(&one).unwrap();
     assert!(test.book.takers(Some("bob")).unwrap().is_empty());
 }
