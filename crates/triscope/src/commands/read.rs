@@ -54,8 +54,9 @@ pub(super) fn table(app: &App, rows: &[WorkerRow]) -> String {
         "WORKER",
         "SUMMARY OR TASK",
     ]);
-    // A pipe gets a line a row, however long.
-    if let Ok(size) = rustix::termios::tcgetwinsize(std::io::stdout()) {
+    // A pipe gets a line a row, however long; so does a terminal that does not say how wide it is.
+    let size = rustix::termios::tcgetwinsize(std::io::stdout());
+    if let Some(size) = size.ok().filter(|it| it.ws_col > 0) {
         table
             .set_content_arrangement(ContentArrangement::Dynamic)
             .set_width(size.ws_col.max(40));
