@@ -8,6 +8,7 @@ use std::{
     io::{self, Write as _},
     path::{Path, PathBuf},
     process::ExitCode,
+    time::Duration,
 };
 
 use artifact_store::{ArtifactStore, StoreOptions};
@@ -65,7 +66,9 @@ fn hold_and_note(folder: &Path, task: &str) -> io::Result<&'static str> {
         return Ok("twice");
     }
     note("begin")?;
-    std::thread::sleep(std::time::Duration::from_millis(3)); // Some time to be killed in.
+    // Some time to be killed in; now and then enough for others to take it for dead, if they were wrong.
+    let is_long = task.parse().is_ok_and(|it: u64| it.is_multiple_of(8));
+    std::thread::sleep(Duration::from_millis(if is_long { 400 } else { 3 }));
     note("end")?;
     Ok("done")
 }
