@@ -10,6 +10,7 @@ mod line;
 mod list;
 mod overhead;
 mod peer;
+mod queue;
 mod record;
 mod rounds;
 
@@ -17,7 +18,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let asked: Vec<String> = std::env::args().skip(1).collect();
-    let all: [(&str, fn()); 10] = [
+    let all: [(&str, fn()); 11] = [
         ("codec", codec::run),
         ("line", line::run),
         ("record", record::run),
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
         ("sustained", file::sustained),
         ("list", list::run),
         ("http", http::run),
+        ("queue", queue::run),
         // Last, as it installs a log for the whole process.
         ("overhead", overhead::run),
     ];

@@ -82,7 +82,7 @@ async fn work() -> Spent {
     }
 }
 
-fn cpu_time(clock: ClockId) -> Duration {
+pub(crate) fn cpu_time(clock: ClockId) -> Duration {
     clock_gettime(clock).try_into().unwrap_or_default()
 }
 

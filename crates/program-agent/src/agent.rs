@@ -222,7 +222,7 @@ impl Agent for ProgramAgent {
             stopped_at.is_some_and(|it| it.elapsed() > LAST_READ)
         });
         let mut read = read.await;
-        if let Err(error) = metrics.and_then(|it| redacted_file::replace(it, METRICS, context)) {
+        if let Err(error) = metrics.and_then(|it| redacted_file::replace(&it, METRICS, context)) {
             read.warnings
                 .push(format!("`{METRICS}` may hold secrets: {error}"));
         }

@@ -12,14 +12,14 @@ use worker_runner::AgentContext;
 const CHUNK_BYTES: usize = 64 << 10;
 
 /// Puts a copy without secrets in the place of `name`, if `file` holds any.
-pub(crate) fn replace(file: File, name: &str, context: &AgentContext) -> io::Result<()> {
+pub(crate) fn replace(file: &File, name: &str, context: &AgentContext) -> io::Result<()> {
     if context.redactor().is_off() || file.metadata()?.len() == 0 {
         return Ok(());
     }
     let new = format!("{name}.new");
     let new_path = context.worker_dir().join(&new);
     let copy = context.create_artifact(&new).map_err(io::Error::other)?;
-    let copied = copy_redacted(&file, copy, context);
+    let copied = copy_redacted(file, copy, context);
     match copied {
         Ok(true) => fs::rename(&new_path, context.worker_dir().join(name)),
         Ok(false) => fs::remove_file(&new_path),

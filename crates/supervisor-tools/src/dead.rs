@@ -1,6 +1,6 @@
-//! Jobs whose process died: the first one to ask for such a job ends it in the book.
+//! Jobs whose process died: the first one to ask for such a job ends it in the book, or puts it back into the line.
 //!
-//! A job that a dead process had only queued stays queued, for whoever runs it next.
+//! A job that a dead process had only queued stays queued; processes that take jobs move it into the line they share.
 
 use std::collections::HashMap;
 
@@ -41,6 +41,33 @@ impl View<'_> {
         Ok(())
     }
 
+    /// What a process that takes jobs does now and then: ends the jobs of the dead or puts them back into the line, and
+    /// takes over the lines that they left. Whether there was anything to do.
+    pub(crate) fn clear_up_after_the_dead(&self) -> Result<bool, SupervisorError> {
+        let is_dead = |run: &RunId| self.store.run_liveness(run.as_str()) == Liveness::Dead;
+        let mut did_something = false;
+        for run in self.book.runs_with_jobs()?.iter().filter(|it| is_dead(it)) {
+            for job in self.book.running_of(run)? {
+                self.end_for_dead(job, run)?;
+            }
+            did_something = true;
+        }
+        for run in self.book.runs_with_lines()?.iter().filter(|it| is_dead(it)) {
+            did_something |= self.book.share_line_of(run)? > 0;
+        }
+        for run in self.book.takers(None)?.iter().filter(|it| is_dead(it)) {
+            self.book.remove_taker(run)?;
+        }
+        Ok(did_something)
+    }
+
+    /// How many living processes take this owner's jobs from the shared line.
+    pub(crate) fn takers(&self, owner: &str) -> Result<usize, SupervisorError> {
+        let mut takers = self.book.takers(Some(owner))?;
+        takers.retain(|it| self.store.run_liveness(it.as_str()) != Liveness::Dead);
+        Ok(takers.len())
+    }
+
     /// `job`, just read, ended if its process is dead.
     pub(crate) fn settled(&self, job: Job) -> Result<Job, SupervisorError> {
         let job = self.with_unnoted_end(job);
@@ -54,11 +81,21 @@ impl View<'_> {
         }
     }
 
-    /// Ends a job as its worker ended, which the process may have had no time to note.
+    /// Ends a job as its worker ended, which the process may have had no time to note. If the worker did not come to an end,
+    /// the job may have another attempt.
     fn end_for_dead(&self, job: Job, run: &RunId) -> Result<Job, SupervisorError> {
         let Ok(worker) = self.worker_for_dead(&job, run) else {
             return Ok(job); // How it ended cannot be read just now.
         };
+        let has_ended = |it: &Metadata| it.status.is_final() && !has_died(it);
+        if job.may_repeat() && !worker.as_ref().is_some_and(has_ended) {
+            let requeued = self.book.requeue(job.id, run);
+            if let Err(error) = requeued {
+                tracing::error!(%error, job_id = job.id.get(), "cannot put a job back into the line");
+                return Ok(job);
+            }
+            return Ok(self.book.get(job.id, None)?.unwrap_or(job));
+        }
         let now = self.store.clock().timestamp();
         let ended = worker.as_ref().filter(|it| it.status.is_final());
         let (status, error, finished_at) = match ended {

@@ -21,7 +21,7 @@ mod status;
 mod test_support;
 
 pub use self::{
-    book::JobBook,
+    book::{BookVersion, JobBook},
     error::JobBookError,
     examine::{BookSummary, MovedBook, sqlite_fault},
     id::{JobId, JobIdError},

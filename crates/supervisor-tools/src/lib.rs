@@ -42,7 +42,8 @@
 //!
 //! [`SupervisorTools::definitions`] gives the tools to a model, [`SUPERVISOR_PROMPT`] tells it how to use them. A
 //! [`RunnerSource`] chooses the agent by the model that a job names. The [`JobBook`] is one SQLite file that any number
-//! of processes share; it works without a supervisor too.
+//! of processes share; it works without a supervisor too. Jobs may wait in it for whichever process takes them:
+//! [`Supervisor::submit`] and [`Supervisor::work`].
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
@@ -50,6 +51,7 @@ mod readme {}
 
 mod dead;
 mod digest;
+mod follow;
 mod jobs;
 mod ordinal;
 mod prompt;
@@ -58,6 +60,7 @@ mod supervisor;
 mod texts;
 mod tools;
 mod unnoted;
+mod work;
 mod workers;
 
 #[cfg(test)]
@@ -65,17 +68,19 @@ mod tests;
 
 pub use crate::{
     jobs::{
-        BookSummary, FinalStatus, Job, JobBook, JobBookError, JobFilter, JobId, JobIdError, JobRef,
-        JobRefError, JobStatus, JobStatusError, MovedBook, NewJob, Recovery, RunId, sqlite_fault,
+        BookSummary, BookVersion, FinalStatus, Job, JobBook, JobBookError, JobFilter, JobId,
+        JobIdError, JobRef, JobRefError, JobStatus, JobStatusError, MovedBook, NewJob, Recovery,
+        RunId, sqlite_fault,
     },
     ordinal::Ordinal,
     prompt::SUPERVISOR_PROMPT,
-    runners::{RunnerSource, UnknownModel},
-    supervisor::{Activity, Cancelled, DEFAULT_CONCURRENCY, Supervisor, SupervisorError},
+    runners::{NoRunner, RunnerSource, UnknownModel},
+    supervisor::{Activity, Cancelled, DEFAULT_CONCURRENCY, RunBy, Supervisor, SupervisorError},
     texts::{missing_result, one_line},
     tools::{
         DEFAULT_GREP_HOURS, DEFAULT_LIMIT, DEFAULT_WAIT, SpawnRequest, SupervisorTools, ToolAnswer,
         ToolFailure,
     },
+    work::{WorkEvent, WorkOptions},
     workers::{RowFilter, RowStatus, RowStatusError, WorkerRow, WorkerRows},
 };

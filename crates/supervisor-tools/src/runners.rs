@@ -1,5 +1,6 @@
 //! Which runner serves which model.
 
+use serde_json::{Map, Value};
 use worker_runner::WorkerRunner;
 
 /// Gives the runner for a model's name. The application implements this; the supervisor asks it for every job.
@@ -9,6 +10,36 @@ pub trait RunnerSource: Send + Sync + 'static {
     /// # Errors
     /// [`UnknownModel`], before anything is written down.
     fn runner(&self, model: Option<&str>) -> Result<WorkerRunner, UnknownModel>;
+
+    /// What another process has to know to run this one's jobs as it would. It is written down with each job, so no secrets.
+    fn settings(&self) -> Map<String, Value> {
+        Map::new()
+    }
+
+    /// The runner for a job of another process, by the `settings` that it wrote down.
+    ///
+    /// # Errors
+    /// [`NoRunner`], which the job fails with.
+    fn runner_for(
+        &self,
+        model: Option<&str>,
+        settings: &Map<String, Value>,
+    ) -> Result<WorkerRunner, NoRunner> {
+        let _ = settings;
+        Ok(self.runner(model)?)
+    }
+}
+
+/// Why a job of another process cannot be run here.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NoRunner {
+    /// Nothing here can ask its model.
+    #[error(transparent)]
+    UnknownModel(#[from] UnknownModel),
+    /// What it needs is not here.
+    #[error("the job's settings do not work in this process: {0}")]
+    Settings(String),
 }
 
 /// A model that nothing here can ask.

@@ -7,14 +7,16 @@ use std::{
 };
 
 use artifact_store::{ArtifactStore, Status, StoreError};
-use metrics_collector::{InFlightCall, InScope as _, MetricsCollector, log_worker_death};
-use metrics_core::WorkerId;
+use metrics_collector::{InFlightCall, MetricsCollector, log_worker_death};
+use metrics_core::{TraceContext, WorkerId};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio_util::task::TaskTracker;
 use worker_runner::{CancellationToken, RunOptions, WorkerEvent};
 
 use crate::{
-    FinalStatus, Job, JobBook, JobBookError, JobId, NewJob, RunId, RunnerSource, UnknownModel,
+    FinalStatus, Job, JobBook, JobBookError, JobId, JobStatus, NewJob, NoRunner, RunId,
+    RunnerSource, UnknownModel,
+    follow::Follower,
     unnoted::{End, UnnotedEnds},
 };
 
@@ -23,17 +25,17 @@ pub const DEFAULT_CONCURRENCY: usize = 8;
 
 /// Runs jobs as workers and answers for them. Cheap to clone.
 #[derive(Clone)]
-pub struct Supervisor(Arc<Inner>);
+pub struct Supervisor(pub(crate) Arc<Inner>);
 
-struct Inner {
+pub(crate) struct Inner {
     store: ArtifactStore,
     book: JobBook,
     run: RunId,
     runners: Box<dyn RunnerSource>,
-    permits: Arc<Semaphore>,
+    pub(crate) permits: Arc<Semaphore>,
     /// Ends all workers and starts no more.
-    stop: CancellationToken,
-    tasks: TaskTracker,
+    pub(crate) stop: CancellationToken,
+    pub(crate) tasks: TaskTracker,
     running: Mutex<HashMap<JobId, RunningJob>>,
     unnoted: UnnotedEnds,
     /// Tasks of this process's jobs as they were given, where the book's are without their secrets.
@@ -42,6 +44,20 @@ struct Inner {
     unclaimed: Mutex<HashMap<JobId, String>>,
     /// Counts jobs that ended, for whoever waits for one.
     ended: watch::Sender<u64>,
+    /// Sees what other processes write into the book, while that matters here.
+    pub(crate) follower: Follower,
+}
+
+/// Who runs a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RunBy {
+    /// This process, as soon as it has room; once it is dead, any process that takes jobs.
+    #[default]
+    Here,
+    /// Any process that takes jobs, now or later: [`Supervisor::work`].
+    Takers,
+    /// The same; while there is none, this process.
+    TakersElseHere,
 }
 
 /// A job that this process runs.
@@ -76,6 +92,9 @@ pub enum SupervisorError {
     /// Nothing can ask this model.
     #[error(transparent)]
     UnknownModel(#[from] UnknownModel),
+    /// A job of another process that cannot be run here.
+    #[error(transparent)]
+    NoRunner(#[from] NoRunner),
     /// The supervisor takes no more jobs.
     #[error("the supervisor is shutting down; spawn the worker in another process")]
     ShuttingDown,
@@ -94,7 +113,7 @@ pub enum Cancelled {
     BeforeStart,
     /// Its worker was told to stop.
     Asked,
-    /// Another process runs it; it was asked in the job book, which not every process reads.
+    /// Another process runs it, and was told through the job book; it stops the worker within a second.
     InAnotherProcess,
     /// It had ended already.
     AlreadyEnded,
@@ -127,6 +146,7 @@ impl Supervisor {
             tasks_with_secrets: Mutex::default(),
             unclaimed: Mutex::default(),
             ended: watch::Sender::new(0),
+            follower: Follower::default(),
         })))
     }
 
@@ -145,30 +165,93 @@ impl Supervisor {
     ///
     /// # Errors
     /// [`SupervisorError::UnknownModel`] before anything is written; else [`SupervisorError::Book`].
-    pub async fn spawn(&self, mut job: NewJob) -> Result<JobId, SupervisorError> {
+    pub async fn spawn(&self, job: NewJob) -> Result<JobId, SupervisorError> {
+        self.submit(job, RunBy::Here).await
+    }
+
+    /// Writes a job down for whoever is to run it; returns once it is on disk. A task that other processes may run is
+    /// written down as it is, secrets included, as they need it so.
+    ///
+    /// # Errors
+    /// As [`spawn`](Self::spawn).
+    pub async fn submit(&self, mut job: NewJob, run_by: RunBy) -> Result<JobId, SupervisorError> {
         let runner = self.0.runners.runner(job.model.as_deref())?;
-        let written = runner.redacted(&job.task);
-        let task = std::mem::replace(&mut job.task, written);
-        let with_secrets = (task != job.task).then_some(task);
+        let with_secrets = match run_by {
+            RunBy::Here => {
+                let written = runner.redacted(&job.task);
+                let task = std::mem::replace(&mut job.task, written);
+                (task != job.task).then_some(task)
+            }
+            // Whoever takes it needs it as it is.
+            RunBy::Takers | RunBy::TakersElseHere => None,
+        };
+        if job.settings.is_empty() {
+            job.settings = self.0.runners.settings();
+        }
+        if let Some(parent) = MetricsCollector::current() {
+            // A worker started inside a scope is that worker's child in the trace, whichever process runs it.
+            job.traceparent = job
+                .traceparent
+                .or_else(|| parent_of(MetricsCollector::child_trace()));
+            let parent = || parent.worker_id().clone();
+            job.parent_worker_id = job.parent_worker_id.or_else(|| Some(parent()));
+        }
+        let owner = job.owner.clone();
         let (added, answer) = oneshot::channel();
         let this = self.clone();
-        // A task of its own, so that a caller who goes away leaves no job behind that nobody runs. A worker started
-        // inside a scope is that worker's child in the trace.
+        // A task of its own, so that a caller who goes away leaves no job behind that nobody runs.
         let task = async move {
-            let id = this.add(job).await;
+            let id = this.add(job, run_by).await;
             let to_run = id.as_ref().ok().copied();
             if let (Some(id), Some(task)) = (to_run, with_secrets) {
                 this.tasks_with_secrets().insert(id, task);
             }
             let _ = added.send(id);
-            if let Some(id) = to_run {
-                this.run(id).await;
-                this.tasks_with_secrets().remove(&id);
+            match (to_run, run_by) {
+                (Some(id), RunBy::Here) => {
+                    this.run(id).await;
+                    this.tasks_with_secrets().remove(&id);
+                }
+                (Some(id), RunBy::TakersElseHere) => drop(tokio::spawn(async move {
+                    if this.nobody_takes(id, &owner).await {
+                        let tasks = this.0.tasks.clone();
+                        tasks.track_future(this.run(id)).await;
+                    }
+                })),
+                (_, RunBy::Takers) | (None, _) => {}
             }
         };
-        self.0.tasks.spawn(task.in_current_scope());
+        self.0.tasks.spawn(task);
         let answer = answer.await;
         answer.unwrap_or_else(|it| Err(SupervisorError::BrokenOff(it.to_string())))
+    }
+
+    /// How many processes there are now that take this owner's jobs.
+    ///
+    /// # Errors
+    /// [`SupervisorError::Book`].
+    pub async fn takers(&self, owner: &str) -> Result<usize, SupervisorError> {
+        let owner = owner.to_owned();
+        self.unblock(move |it| it.takers(&owner)).await
+    }
+
+    /// Waits until there is nobody who could take a queued job; `false` once somebody has.
+    async fn nobody_takes(&self, id: JobId, owner: &str) -> bool {
+        const LOOK_AGAIN: Duration = Duration::from_secs(1);
+        loop {
+            // Where the book cannot be read, the claim will say why.
+            if self.takers(owner).await.unwrap_or(0) == 0 {
+                return true;
+            }
+            tokio::select! {
+                () = self.0.stop.cancelled() => return false, // It waits for others.
+                () = tokio::time::sleep(LOOK_AGAIN) => {}
+            }
+            let job = self.unblock(move |it| Ok(it.book.get(id, None)?)).await;
+            if !matches!(job, Ok(Some(job)) if job.status == JobStatus::Queued) {
+                return false;
+            }
+        }
     }
 
     /// Waits until the job has ended, `timeout` at most; whether it has. A job whose process died has.
@@ -183,10 +266,12 @@ impl Supervisor {
         loop {
             ended.mark_unchanged();
             let job = self.unblock(move |it| it.job(id, None)).await?;
-            if job.is_none_or(|it| it.status.is_final()) {
+            let Some(status) = job.map(|it| it.status).filter(|it| !it.is_final()) else {
                 return Ok(true);
-            }
-            if let Some(reason) = self.0.unclaimed().get(&id) {
+            };
+            if status == JobStatus::Queued
+                && let Some(reason) = self.0.unclaimed().get(&id)
+            {
                 return Err(SupervisorError::NotStarted(reason.clone()));
             }
             let left = deadline.map(|it| it.saturating_duration_since(tokio::time::Instant::now()));
@@ -211,11 +296,15 @@ impl Supervisor {
             self.say_ended();
             return Ok(Cancelled::BeforeStart);
         }
-        if job.is_none_or(|it| it.status.is_final()) {
+        let Some(job) = job.filter(|it| !it.status.is_final()) else {
             return Ok(Cancelled::AlreadyEnded);
-        }
-        if let Some(running) = self.0.running().get(&id) {
-            running.cancel.cancel();
+        };
+        if self.stop_running(id) {
+            if job.may_repeat() {
+                // So that it is not begun again should this process die before its end.
+                self.unblock(move |it| Ok(it.book.request_cancel(id)?))
+                    .await?;
+            }
             return Ok(Cancelled::Asked);
         }
         if self
@@ -273,12 +362,20 @@ impl Supervisor {
         joined.unwrap_or_else(|it| Err(SupervisorError::BrokenOff(it.to_string())))
     }
 
-    async fn add(&self, job: NewJob) -> Result<JobId, SupervisorError> {
+    async fn add(&self, job: NewJob, run_by: RunBy) -> Result<JobId, SupervisorError> {
         if self.0.stop.is_cancelled() {
             return Err(SupervisorError::ShuttingDown);
         }
-        self.unblock(move |it| Ok(it.book.add(&job, it.run, it.store.clock().timestamp())?))
-            .await
+        let added = self.unblock(move |it| {
+            let now = it.store.clock().timestamp();
+            Ok(match run_by {
+                RunBy::Here => it.book.add(&job, it.run, now)?,
+                _ => it.book.add_shared(&job, it.run, now)?,
+            })
+        });
+        let added = added.await;
+        self.0.follower.say_changed();
+        added
     }
 
     /// Runs a queued job of this process, once there is room.
@@ -318,7 +415,7 @@ impl Supervisor {
         tasks.unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn note_running(&self, id: JobId) -> RunningNote<'_> {
+    pub(crate) fn note_running(&self, id: JobId) -> RunningNote<'_> {
         let cancel = self.0.stop.child_token();
         let running = RunningJob {
             cancel: cancel.clone(),
@@ -332,32 +429,41 @@ impl Supervisor {
         }
     }
 
-    async fn run_job(&self, job: Job, cancel: CancellationToken) {
-        let id = job.id;
+    /// Runs a job that this process has claimed.
+    pub(crate) async fn run_job(&self, job: Job, cancel: CancellationToken) {
+        let _following = self.follow_book(); // Somebody elsewhere may want it to end.
+        let (id, is_shared) = (job.id, job.is_shared);
         let (events, received) = mpsc::unbounded_channel();
         let options = RunOptions {
             timeout: job.timeout,
             owner: job.owner.clone(),
             job_id: Some(id.get()),
             attempt: Some(job.attempt),
+            trace: job
+                .traceparent
+                .as_deref()
+                .and_then(TraceContext::from_traceparent),
+            parent_worker_id: job.parent_worker_id.clone(),
             cancel,
             events: Some(events),
             ..RunOptions::default()
         };
         let this = self.clone();
         // A task of its own: whatever panics in it ends the job, and not what keeps the book.
-        let run = tokio::spawn(
-            async move {
-                let runner = this.0.runners.runner(job.model.as_deref())?;
-                let with_secrets = this.tasks_with_secrets().get(&id).cloned();
-                let task = with_secrets.unwrap_or(job.task);
-                runner.run_worker(&task, options).await?;
-                Ok::<_, SupervisorError>(())
-            }
-            .in_current_scope(),
-        );
+        let run = tokio::spawn(async move {
+            let runners = &this.0.runners;
+            let runner = if job.spawned_by == this.0.run {
+                runners.runner(job.model.as_deref())?
+            } else {
+                runners.runner_for(job.model.as_deref(), &job.settings)?
+            };
+            let with_secrets = this.tasks_with_secrets().get(&id).cloned();
+            let task = with_secrets.unwrap_or(job.task);
+            runner.run_worker(&task, options).await?;
+            Ok::<_, SupervisorError>(())
+        });
         // `run` owns the sender, so `follow` ends when the worker has.
-        let (result, ()) = tokio::join!(run, self.follow(id, received));
+        let (result, ()) = tokio::join!(run, self.follow(id, is_shared, received));
         let result = result.unwrap_or_else(|it| Err(SupervisorError::BrokenOff(it.to_string())));
         if let Err(error) = result {
             self.end(id, FinalStatus::Failed, Some(error.to_string()))
@@ -366,7 +472,12 @@ impl Supervisor {
     }
 
     /// Notes in the book what the worker says of itself.
-    async fn follow(&self, id: JobId, mut events: mpsc::UnboundedReceiver<WorkerEvent>) {
+    async fn follow(
+        &self,
+        id: JobId,
+        is_shared: bool,
+        mut events: mpsc::UnboundedReceiver<WorkerEvent>,
+    ) {
         while let Some(event) = events.recv().await {
             match event {
                 WorkerEvent::Started {
@@ -384,11 +495,21 @@ impl Supervisor {
                     }
                 }
                 WorkerEvent::Completed { status, error, .. } => {
+                    let was_stopped = status == Status::Cancelled && self.0.stop.is_cancelled();
+                    if is_shared && was_stopped && self.is_given_back(id).await {
+                        continue;
+                    }
                     self.end(id, final_status(status), error).await;
                 }
                 _ => {}
             }
         }
+    }
+
+    /// Whether a job that was stopped because this process ends has another attempt, elsewhere.
+    async fn is_given_back(&self, id: JobId) -> bool {
+        let requeued = self.unblock(move |it| Ok(it.book.requeue(id, it.run)?));
+        requeued.await.unwrap_or(false)
     }
 
     async fn end(&self, id: JobId, status: FinalStatus, error: Option<String>) {
@@ -423,17 +544,39 @@ impl Supervisor {
         }
     }
 
+    /// Whether this process runs any job.
+    pub(crate) fn runs_some(&self) -> bool {
+        !self.0.running().is_empty()
+    }
+
+    /// Tells a worker of this process to stop; whether the job is among the running ones.
+    pub(crate) fn stop_running(&self, id: JobId) -> bool {
+        let running = self.0.running();
+        let found = running.get(&id);
+        found.inspect(|it| it.cancel.cancel()).is_some()
+    }
+
     /// Wakes whoever waits for a job.
     fn say_ended(&self) {
         self.0.ended.send_modify(|it| *it += 1);
     }
 }
 
+/// What a child of `trace`'s parent is told; `None` for the root of a trace, which has none.
+pub(crate) fn parent_of(trace: TraceContext) -> Option<String> {
+    let parent = TraceContext {
+        span_id: trace.parent_span_id?,
+        parent_span_id: None,
+        ..trace
+    };
+    Some(parent.traceparent())
+}
+
 /// A job stands among the running ones for as long as this lives.
-struct RunningNote<'a> {
+pub(crate) struct RunningNote<'a> {
     inner: &'a Inner,
     id: JobId,
-    cancel: CancellationToken,
+    pub(crate) cancel: CancellationToken,
 }
 
 impl Drop for RunningNote<'_> {

@@ -12,6 +12,7 @@ mod lists;
 mod metadata_and_metrics;
 mod numbers;
 mod owners;
+mod queue;
 mod results;
 mod shut_down;
 mod spawning;

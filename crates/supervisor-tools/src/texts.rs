@@ -149,13 +149,16 @@ pub(crate) fn row(row: &WorkerRow, activity: Option<&Activity>) -> String {
     let time = match (row.duration, activity) {
         (Some(duration), _) => format!(", {}", DurationText(duration)),
         (None, Some(activity)) => format!(" for {}", short_duration(activity.elapsed)),
-        (None, None) => String::new(),
+        (None, None) => row
+            .elapsed
+            .map(|it| format!(" for {}", short_duration(it)))
+            .unwrap_or_default(),
     };
     let what = match row.summary.as_deref().filter(|it| !it.is_empty()) {
         Some(summary) => one_line(&cut(summary, MAX_SUMMARY_CHARS)),
         None => format!("task: {}", one_line(&cut(&row.task, MAX_SUMMARY_CHARS))),
     };
-    format!("- {name}: {}{time}: {what}", row.status)
+    format!("{name}: {}{time}: {what}", row.status)
 }
 
 /// A part of a file, and how to go on where it was cut.

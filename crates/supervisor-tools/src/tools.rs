@@ -14,12 +14,13 @@ use artifact_store::{
     file_names,
 };
 use metrics_collector::{CallKind, InFlightCall};
-use metrics_core::Timestamp;
+use metrics_core::{Timestamp, TraceContext, WorkerId};
 use worker_runner::{DEFAULT_TIMEOUT, ToolDefinition};
 
 use crate::{
-    Activity, Cancelled, Job, JobId, JobRef, JobStatus, NewJob, Supervisor, SupervisorError,
+    Activity, Cancelled, Job, JobId, JobRef, JobStatus, NewJob, RunBy, Supervisor, SupervisorError,
     digest::Digest,
+    supervisor::parent_of,
     texts,
     workers::{DamagedWorker, Found, FoundWorker, RowFilter, RowStatus},
 };
@@ -44,6 +45,7 @@ pub struct SupervisorTools {
     supervisor: Supervisor,
     /// `None` sees everybody's.
     owner: Option<String>,
+    run_by: RunBy,
 }
 
 /// What `spawn_worker` is asked.
@@ -55,6 +57,12 @@ pub struct SpawnRequest {
     pub model: Option<String>,
     /// Ends the worker after so long.
     pub timeout: Duration,
+    /// How often it is begun at most; it is begun again only where the process that ran it died.
+    pub max_attempts: u32,
+    /// The worker's place in a trace that another process began; otherwise below the current scope.
+    pub trace: Option<TraceContext>,
+    /// The worker of another process that it is started for; otherwise that of the current scope.
+    pub parent_worker_id: Option<WorkerId>,
     /// Waits for the result so long at most; `None` does not wait.
     pub wait: Option<Duration>,
 }
@@ -66,6 +74,9 @@ impl SpawnRequest {
             task: task.into(),
             model: None,
             timeout: DEFAULT_TIMEOUT,
+            max_attempts: 1,
+            trace: None,
+            parent_worker_id: None,
             wait: None,
         }
     }
@@ -77,6 +88,7 @@ impl Supervisor {
         SupervisorTools {
             supervisor: self.clone(),
             owner: owner.map(str::to_owned),
+            run_by: RunBy::Here,
         }
     }
 }
@@ -85,6 +97,13 @@ impl SupervisorTools {
     /// The tools as a model sees them, with JSON schemas for their arguments.
     pub fn definitions() -> Vec<ToolDefinition> {
         definitions::all()
+    }
+
+    /// Says who runs what these tools spawn; this process, unless told otherwise.
+    #[must_use]
+    pub fn run_by(mut self, run_by: RunBy) -> Self {
+        self.run_by = run_by;
+        self
     }
 
     /// Writes a job down and starts it; with `wait` gives its result.
@@ -102,7 +121,7 @@ impl SupervisorTools {
         self.read_worker_result(&JobRef::Job(id)).await
     }
 
-    /// Checks a request, writes its job down and starts it; gives the job.
+    /// Checks a request, writes its job down for whoever is to run it; gives the job.
     ///
     /// # Errors
     /// [`ToolFailure::Refused`] for an empty task or an unknown model.
@@ -124,17 +143,20 @@ impl SupervisorTools {
                 "the timeout is zero. Give the worker some time, such as 300 seconds.".to_owned(),
             ));
         }
+        let owner = self.owner.as_deref();
         let job = NewJob {
-            owner: self
-                .owner
-                .clone()
-                .unwrap_or_else(|| artifact_store::DEFAULT_OWNER.to_owned()),
-            task: request.task.clone(),
             model: request.model.clone(),
             timeout: request.timeout,
+            max_attempts: request.max_attempts,
+            traceparent: request.trace.and_then(parent_of),
+            parent_worker_id: request.parent_worker_id.clone(),
+            ..NewJob::new(
+                owner.unwrap_or(artifact_store::DEFAULT_OWNER),
+                &*request.task,
+            )
         };
         self.supervisor
-            .spawn(job)
+            .submit(job, self.run_by)
             .await
             .map_err(|error| match error {
                 SupervisorError::UnknownModel(_) => ToolFailure::Refused(format!("{error}.")),
@@ -166,7 +188,8 @@ impl SupervisorTools {
             .iter()
             .map(|row| {
                 let id = row.job_id.and_then(|it| JobId::try_from(it).ok());
-                texts::row(row, id.and_then(|it| self.supervisor.activity(it)).as_ref())
+                let activity = id.and_then(|it| self.supervisor.activity(it));
+                format!("- {}", texts::row(row, activity.as_ref()))
             })
             .collect();
         if lines.is_empty() {
@@ -331,7 +354,7 @@ impl SupervisorTools {
     /// Stops a job.
     ///
     /// # Errors
-    /// [`ToolFailure::Refused`] if it has ended, or runs in another process.
+    /// [`ToolFailure::Refused`] if it has ended.
     pub async fn cancel_worker(&self, job: &JobRef) -> ToolAnswer {
         let id = match self.find(job).await? {
             Found::Job(job) => job.id,
@@ -348,16 +371,25 @@ impl SupervisorTools {
         };
         match self.supervisor.cancel(id).await? {
             Cancelled::BeforeStart => Ok(format!("Job {id} was cancelled before it started.")),
-            Cancelled::Asked => Ok(format!(
+            Cancelled::Asked | Cancelled::InAnotherProcess => Ok(format!(
                 "Job {id} is being cancelled. Call read_worker_result for what there is of its result."
             )),
-            Cancelled::InAnotherProcess => Err(ToolFailure::Refused(format!(
-                "job {id} runs in another process and cannot be stopped from here. Stop that process, or wait for the job's time limit."
-            ))),
             Cancelled::AlreadyEnded => Err(ToolFailure::Refused(format!(
                 "job {id} has ended already. Call read_worker_result for its result."
             ))),
         }
+    }
+
+    /// The job behind a number or a worker; `None` for a worker that has none.
+    ///
+    /// # Errors
+    /// [`ToolFailure::Refused`] if there is neither.
+    pub async fn job(&self, job: &JobRef) -> Result<Option<Job>, ToolFailure> {
+        Ok(match self.find(job).await? {
+            Found::Job(job) => Some(*job),
+            Found::Worker(found) => found.job,
+            Found::Damaged(found) => Some(found.job),
+        })
     }
 
     /// The job or worker, if the owner may see it.

@@ -1,6 +1,10 @@
 //! Finding jobs and workers: by number, by worker id, as a list.
 
-use std::{cmp::Reverse, collections::HashSet, time::Duration};
+use std::{
+    cmp::Reverse,
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use artifact_store::{Liveness, Metadata, Status, StoreError, WorkerFilter, WorkerReader};
 use metrics_core::{Timestamp, WorkerId};
@@ -27,6 +31,9 @@ pub struct WorkerRow {
     /// The same in microseconds, for a text that shows less than a millisecond.
     #[serde(skip)]
     pub duration: Option<Duration>,
+    /// How long it has been running, as far as its metadata tells.
+    #[serde(skip)]
+    pub elapsed: Option<Duration>,
     /// Whose it is.
     pub owner: String,
     /// The whole task.
@@ -112,6 +119,13 @@ pub(crate) struct FoundWorker {
     pub(crate) reader: WorkerReader,
 }
 
+impl WorkerRow {
+    /// The row in one line of text, as `list_workers` has it.
+    pub fn line(&self) -> String {
+        texts::row(self, None)
+    }
+}
+
 impl Supervisor {
     /// Lists jobs and workers, newest first.
     ///
@@ -148,8 +162,18 @@ impl View<'_> {
         }
         let mut rows = WorkerRows::default();
         if let Some(status) = filter.worker_status() {
+            let repeated: HashMap<_, _> = self.book.repeated()?.into_iter().collect();
+            // A job shows its last attempt alone; room for the others is in the limit.
+            let earlier: u32 = repeated.values().map(|it| it.saturating_sub(1)).sum();
+            let is_last = |it: &Metadata| {
+                let id = it.job_id.and_then(|it| JobId::try_from(it).ok());
+                let last = id.and_then(|it| repeated.get(&it));
+                last.is_none_or(|last| it.attempt.unwrap_or(1) >= *last)
+            };
             let list = self.store.list(&WorkerFilter {
-                limit: filter.limit,
+                limit: filter
+                    .limit
+                    .map(|it| it.saturating_add(usize::try_from(earlier).unwrap_or(0))),
                 status,
                 since: filter.since,
                 owner: filter.owner.clone(),
@@ -157,6 +181,7 @@ impl View<'_> {
             rows.rows = list
                 .workers
                 .into_iter()
+                .filter(is_last)
                 .map(|it| self.worker_row(it))
                 .collect::<Result<_, _>>()?;
             rows.problems = list.problems;
@@ -169,7 +194,7 @@ impl View<'_> {
         rows.rows.extend(
             jobs.into_iter()
                 .filter(|it| listed.insert(it.id.get()))
-                .map(job_row),
+                .map(WorkerRow::from),
         );
         rows.rows
             .sort_by_key(|it| Reverse((it.created_at, it.job_id)));
@@ -206,7 +231,15 @@ impl View<'_> {
             let job = id.map(|it| self.job(it, None)).transpose()?.flatten();
             return Ok(match job {
                 Some(job) => worker_row(by_the_book(metadata, &job), true),
-                None => worker_row(metadata, is_known),
+                None => {
+                    let since = metadata.started_at.filter(|_| is_known);
+                    let now = self.store.clock().timestamp().unix_micros();
+                    let elapsed = since.map(|it| u64::try_from(now - it.unix_micros()));
+                    WorkerRow {
+                        elapsed: elapsed.and_then(Result::ok).map(Duration::from_micros),
+                        ..worker_row(metadata, is_known)
+                    }
+                }
             });
         }
         let id = metadata.job_id.filter(|_| has_died(&metadata));
@@ -278,7 +311,7 @@ impl View<'_> {
         let id = metadata.job_id.and_then(|it| JobId::try_from(it).ok());
         let job = id.map(|it| self.job(it, owner)).transpose()?.flatten();
         let job = job.filter(|it| match &it.worker_id {
-            None => it.status == JobStatus::Running,
+            None => it.status == JobStatus::Running && it.attempt == metadata.attempt.unwrap_or(1),
             Some(id) => *id == metadata.worker_id, // Noted just now.
         });
         Ok(Some(Found::Worker(Box::new(FoundWorker {
@@ -352,6 +385,7 @@ fn worker_row(metadata: Metadata, is_known: bool) -> WorkerRow {
         },
         duration_ms: metadata.duration_ms,
         duration,
+        elapsed: None,
         owner: metadata.owner,
         task: metadata.task,
         summary: metadata.summary,
@@ -359,18 +393,21 @@ fn worker_row(metadata: Metadata, is_known: bool) -> WorkerRow {
     }
 }
 
-/// A job without a worker, or with one that cannot be read.
-fn job_row(job: Job) -> WorkerRow {
-    let duration = job.worker_id.as_ref().and_then(|_| duration_of(&job));
-    WorkerRow {
-        job_id: Some(job.id.get()),
-        status: job.status.to_string(),
-        duration_ms: duration.map(|it| it / 1000),
-        duration: duration.map(Duration::from_micros),
-        worker_id: job.worker_id,
-        owner: job.owner,
-        task: job.task,
-        summary: job.error,
-        created_at: job.created_at,
+/// The row of a job without a worker, or with one that is not looked at: its summary is the job's error.
+impl From<Job> for WorkerRow {
+    fn from(job: Job) -> Self {
+        let duration = job.worker_id.as_ref().and_then(|_| duration_of(&job));
+        Self {
+            job_id: Some(job.id.get()),
+            status: job.status.to_string(),
+            duration_ms: duration.map(|it| it / 1000),
+            duration: duration.map(Duration::from_micros),
+            elapsed: None,
+            worker_id: job.worker_id,
+            owner: job.owner,
+            task: job.task,
+            summary: job.error,
+            created_at: job.created_at,
+        }
     }
 }

@@ -33,6 +33,36 @@ impl App {
         recording: RecordMode,
         models: Models,
     ) -> anyhow::Result<Self> {
+        let concurrency = DEFAULT_CONCURRENCY;
+        Self::open_with(
+            common,
+            if_missing,
+            tools_root,
+            recording,
+            models,
+            concurrency,
+        )
+    }
+
+    /// Opens the store for jobs of other processes, each of which says where its tools work.
+    pub(crate) fn open_for(
+        concurrency: usize,
+        common: &Common,
+        recording: RecordMode,
+        models: Models,
+    ) -> anyhow::Result<Self> {
+        let (create, here) = (IfMissing::Create, Path::new("."));
+        Self::open_with(common, create, here, recording, models, concurrency)
+    }
+
+    fn open_with(
+        common: &Common,
+        if_missing: IfMissing,
+        tools_root: &Path,
+        recording: RecordMode,
+        models: Models,
+        concurrency: usize,
+    ) -> anyhow::Result<Self> {
         let data_dir = artifact_store::data_dir(common.data_dir.as_deref())?;
         let named = common.data_dir.is_some()
             || std::env::var_os(artifact_store::DATA_DIR_VARIABLE).is_some_and(|it| !it.is_empty());
@@ -60,7 +90,7 @@ impl App {
             models.redactor()
         };
         let runners = models.runners(store.clone(), tools_root, redactor.clone());
-        let supervisor = Supervisor::open(store, runners, DEFAULT_CONCURRENCY)?;
+        let supervisor = Supervisor::open(store, runners, concurrency)?;
         Ok(Self {
             supervisor,
             redactor,

@@ -1,6 +1,11 @@
 //! The command line.
 
-use std::{ffi::OsString, path::PathBuf, time::Duration};
+use std::{
+    ffi::OsString,
+    num::{NonZeroU32, NonZeroUsize},
+    path::PathBuf,
+    time::Duration,
+};
 
 use artifact_store::RecordMode;
 use clap::{Args, Parser, Subcommand, builder::NonEmptyStringValueParser};
@@ -49,6 +54,15 @@ pub(crate) enum Command {
     Demo(Demo),
     /// Run one worker on a task and print its result
     Run(Run),
+    /// Write a task down for `triscope work` and print its job number
+    Spawn(Spawn),
+    /// Take tasks from the queue and run them, until stopped
+    #[command(after_help = WORK_HELP)]
+    Work(Work),
+    /// Wait for a job's end and print its result
+    Wait(Wait),
+    /// Stop a job, wherever it runs; one that waits never starts
+    Cancel(Job),
     /// Run any command as a worker and print its result
     #[command(after_help = EXEC_HELP)]
     Exec(Exec),
@@ -99,6 +113,64 @@ pub(crate) struct Run {
     pub(crate) recording: Recording,
     #[command(flatten)]
     pub(crate) tools: ToolArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Spawn {
+    /// What the worker shall do, such as "calculate 7*6"; its tools work in this directory
+    pub(crate) task: String,
+    #[command(flatten)]
+    pub(crate) models: ModelArgs,
+    /// Stop it after so long, such as 90, 1.5s or 5m [default: 5m]
+    #[arg(long, value_parser = parse_timeout, value_name = "TIME", allow_negative_numbers = true)]
+    pub(crate) timeout: Option<Duration>,
+    /// Begin it anew, up to so many times in all, if the process that runs it dies; only for tasks that may be done twice
+    #[arg(long, value_name = "N", default_value = "1")]
+    pub(crate) max_attempts: NonZeroU32,
+    /// Whose the worker is
+    #[arg(long, default_value = artifact_store::DEFAULT_OWNER, value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) owner: String,
+    /// Print an object for programs
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) tools: ToolArgs,
+}
+
+const WORK_HELP: &str = "\
+Any number of these may run at once. Keys of models come from this command's environment, all else from the job.
+
+SIGTERM or Ctrl-C: takes no more jobs, and lets those that run go on for the grace; then, or at a second \
+signal, they are cancelled, or put back into the queue if they have attempts left. A third one ends at once.
+
+Exit codes: 0 the queue is empty (--drain); 2 bad usage; 3 data directory or store unusable; \
+129 SIGHUP; 130 Ctrl-C; 131 SIGQUIT; 143 SIGTERM. How the jobs end does not matter.";
+
+#[derive(Debug, Args)]
+pub(crate) struct Work {
+    /// Run so many workers at once
+    #[arg(long, value_name = "N", default_value_t = NonZeroUsize::new(supervisor_tools::DEFAULT_CONCURRENCY).unwrap_or(NonZeroUsize::MIN))]
+    pub(crate) concurrency: NonZeroUsize,
+    /// Only this owner's jobs [default: everybody's, in turns]
+    #[arg(long, value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) owner: Option<String>,
+    /// End once nothing waits and nothing runs here
+    #[arg(long)]
+    pub(crate) drain: bool,
+    /// On a signal, cancel the workers that still run after so long
+    #[arg(long, value_parser = parse_timeout, value_name = "TIME", default_value = "25s")]
+    pub(crate) grace: Duration,
+    #[command(flatten)]
+    pub(crate) recording: Recording,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Wait {
+    #[command(flatten)]
+    pub(crate) job: Job,
+    /// Give up after so long; the job goes on [default: never]
+    #[arg(long, value_parser = parse_timeout, value_name = "TIME")]
+    pub(crate) timeout: Option<Duration>,
 }
 
 #[derive(Debug, Args)]
@@ -158,6 +230,9 @@ pub(crate) struct Workers {
     /// Only those of the last hours
     #[arg(long, value_parser = parse_hours, value_name = "HOURS", allow_negative_numbers = true)]
     pub(crate) since_hours: Option<f64>,
+    /// Show what changes, until stopped: on a terminal the list itself, else a line a change
+    #[arg(long)]
+    pub(crate) watch: bool,
     #[command(flatten)]
     pub(crate) scope: Scope,
 }

@@ -7,15 +7,17 @@ mod doctor;
 mod exec;
 mod man;
 mod prune;
+mod queue;
 mod read;
 mod run;
+mod watch;
+mod work;
 
 use std::path::Path;
 
 use anyhow::Context as _;
 use artifact_store::{IfMissing, RecordMode};
 use supervisor_tools::{ToolFailure, one_line};
-use worker_tools::ToolOptions;
 
 use crate::{
     app::App,
@@ -23,6 +25,7 @@ use crate::{
     exit::Exit,
     models::Models,
     output,
+    tools::ToolArgs,
 };
 
 pub(crate) async fn run(cli: Cli) -> Exit {
@@ -45,9 +48,12 @@ pub(crate) async fn run(cli: Cli) -> Exit {
             app
         }),
         // The worker's tools work where the program was called.
-        Command::Run(_) => std::env::current_dir()
+        Command::Run(_) | Command::Spawn(_) => std::env::current_dir()
             .context("cannot tell the current directory")
             .and_then(|root| App::open(common, IfMissing::Create, &root, mode, models)),
+        Command::Work(arguments) => {
+            App::open_for(arguments.concurrency.get(), common, mode, models)
+        }
         Command::Exec(_) => App::open(common, IfMissing::Create, Path::new("."), mode, models),
         _ => App::open(common, IfMissing::Refuse, Path::new("."), mode, models),
     };
@@ -62,7 +68,12 @@ pub(crate) async fn run(cli: Cli) -> Exit {
             None => Ok(Exit::Done), // Opened together above.
         },
         Command::Run(arguments) => run::run(&app, arguments).await,
+        Command::Spawn(arguments) => queue::spawn(&app, arguments).await,
+        Command::Work(arguments) => work::work(&app, arguments).await,
+        Command::Wait(arguments) => queue::wait(&app, arguments).await,
+        Command::Cancel(arguments) => queue::cancel(&app, arguments).await,
         Command::Exec(arguments) => exec::exec(&app, arguments).await,
+        Command::Workers(arguments) if arguments.watch => watch::watch(&app, arguments).await,
         Command::Workers(arguments) => read::workers(&app, arguments).await,
         Command::Result(arguments) => read::result(&app, arguments).await,
         Command::File(arguments) => read::file(&app, arguments).await,
@@ -80,8 +91,9 @@ pub(crate) async fn run(cli: Cli) -> Exit {
 impl Command {
     fn models(&self) -> anyhow::Result<Models> {
         match self {
-            Self::Demo(arguments) => Models::new(&arguments.models, ToolOptions::default()),
-            Self::Run(arguments) => Models::new(&arguments.models, arguments.tools.options()?),
+            Self::Demo(arguments) => Models::new(&arguments.models, &ToolArgs::default()),
+            Self::Run(arguments) => Models::new(&arguments.models, &arguments.tools),
+            Self::Spawn(arguments) => Models::for_others(&arguments.models, &arguments.tools),
             _ => Ok(Models::default()),
         }
     }
@@ -90,6 +102,7 @@ impl Command {
         match self {
             Self::Demo(arguments) => arguments.recording.mode,
             Self::Run(arguments) => arguments.recording.mode,
+            Self::Work(arguments) => arguments.recording.mode,
             Self::Exec(arguments) => arguments.recording.mode,
             _ => RecordMode::default(),
         }

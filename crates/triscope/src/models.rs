@@ -1,15 +1,24 @@
 //! Which models the workers of this program can ask, and how.
 
-use std::{num::NonZeroUsize, path::Path, sync::Arc, time::Duration};
+use std::{
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::bail;
 use artifact_store::ArtifactStore;
 use clap::Args;
 use http_models::{HttpModel, HttpModelOptions, Protocol};
 use offline_model::{OFFLINE_MODEL, OfflineModel};
-use supervisor_tools::{RunnerSource, UnknownModel};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use supervisor_tools::{NoRunner, RunnerSource, UnknownModel};
 use worker_runner::{ChatModel, ReactAgent, ReactLimits, Redactor, WorkerRunner};
 use worker_tools::{ToolOptions, builtin_tools_with};
+
+use crate::tools::ToolArgs;
 
 /// What a model is told before its task.
 const SYSTEM_PROMPT: &str = "\
@@ -20,17 +29,20 @@ You are a worker. A supervisor has handed you one task and reads only your last 
 - If a tool fails, read its error; try once more in another way, or go on without it and say so.
 - When you are done, answer with the result itself, in as few words as it takes. Say what you could not do.";
 
-/// Options of the commands that run workers.
-#[derive(Debug, Args)]
+/// Options of the commands that run workers. Written down with each job, under these names, for the process that runs it.
+#[derive(Debug, Clone, Args, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct ModelArgs {
     /// The model that workers ask; `offline-rules` needs nothing, any other is asked over HTTP
     #[arg(long, default_value = OFFLINE_MODEL)]
+    #[serde(skip)]
     pub(crate) model: String,
     /// Where the model is served, such as `http://localhost:11434/v1` [default: its provider's address]
     #[arg(long, value_name = "URL")]
     base_url: Option<String>,
     /// What the server speaks, openai or anthropic [default: openai; anthropic for a claude model without --base-url]
     #[arg(long)]
+    #[serde(with = "protocol")]
     provider: Option<Protocol>,
     /// The environment variable that holds the key [default: `OPENAI_API_KEY` or `ANTHROPIC_API_KEY`, if set]
     #[arg(long, value_name = "NAME")]
@@ -52,6 +64,49 @@ pub(crate) struct ModelArgs {
     max_parallel_tools: NonZeroUsize,
 }
 
+impl Default for ModelArgs {
+    fn default() -> Self {
+        let limits = ReactLimits::default();
+        Self {
+            model: OFFLINE_MODEL.to_owned(),
+            base_url: None,
+            provider: None,
+            api_key_env: None,
+            no_stream: false,
+            max_steps: limits.steps,
+            max_tokens: limits.tokens,
+            max_time: limits.wall_time,
+            max_parallel_tools: limits.parallel_tool_calls,
+        }
+    }
+}
+
+/// A protocol by its name.
+mod protocol {
+    use http_models::Protocol;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+    #[expect(
+        clippy::ref_option,
+        clippy::trivially_copy_pass_by_ref,
+        reason = "serde gives it so"
+    )]
+    pub(super) fn serialize<S: Serializer>(
+        protocol: &Option<Protocol>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        protocol.map(Protocol::as_str).serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<Protocol>, D::Error> {
+        let name = Option::<String>::deserialize(from)?;
+        let protocol = name.map(|it| it.parse()).transpose();
+        protocol.map_err(de::Error::custom)
+    }
+}
+
 /// The models that were asked for, before anything is opened.
 #[derive(Debug, Default)]
 pub(crate) struct Models {
@@ -59,13 +114,31 @@ pub(crate) struct Models {
     limits: ReactLimits,
     /// What the tools beside them may reach.
     pub(crate) tools: ToolOptions,
-    /// Where the key is, if the user said so.
-    key_variable: Option<String>,
+    args: ModelArgs,
+    tool_args: ToolArgs,
+}
+
+/// Whose key a model is asked with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Key {
+    /// That of this process's environment.
+    Here,
+    /// Another process's, which runs the worker.
+    Elsewhere,
 }
 
 impl Models {
     /// Makes of the options what can be made of them.
-    pub(crate) fn new(args: &ModelArgs, mut tools: ToolOptions) -> anyhow::Result<Self> {
+    pub(crate) fn new(args: &ModelArgs, tools: &ToolArgs) -> anyhow::Result<Self> {
+        Self::with_key(args, tools, Key::Here)
+    }
+
+    /// The same for workers that other processes run: their keys are their matter.
+    pub(crate) fn for_others(args: &ModelArgs, tools: &ToolArgs) -> anyhow::Result<Self> {
+        Self::with_key(args, tools, Key::Elsewhere)
+    }
+
+    fn with_key(args: &ModelArgs, tool_args: &ToolArgs, key: Key) -> anyhow::Result<Self> {
         let limits = ReactLimits {
             steps: args.max_steps,
             tokens: args.max_tokens,
@@ -80,14 +153,16 @@ impl Models {
                 }
                 None
             }
-            _ => Some(http_model(args)?),
+            _ => Some(http_model(args, key)?),
         };
+        let mut tools = tool_args.options()?;
         tools.hidden_variables.extend(args.api_key_env.clone());
         Ok(Self {
             http,
             limits,
             tools,
-            key_variable: args.api_key_env.clone(),
+            args: args.clone(),
+            tool_args: tool_args.clone(),
         })
     }
 
@@ -97,13 +172,11 @@ impl Models {
             Some((name.into_string().ok()?, value.into_string().ok()?))
         });
         let known = Redactor::builder().environment(variables);
-        let key = self
-            .key_variable
-            .as_deref()
-            .and_then(|it| std::env::var(it).ok());
-        key.iter()
-            .fold(known, |known, key| known.value(key))
-            .build()
+        let variable = self.args.api_key_env.as_deref();
+        match variable.and_then(|it| std::env::var(it).ok()) {
+            Some(key) => known.value(&key).build(),
+            None => known.build(),
+        }
     }
 
     /// Lets workers of `store` ask them, with tools that read files below `tools_root`.
@@ -122,7 +195,7 @@ impl Models {
     }
 }
 
-fn http_model(args: &ModelArgs) -> anyhow::Result<HttpModel> {
+fn http_model(args: &ModelArgs, key: Key) -> anyhow::Result<HttpModel> {
     let usual = match args.base_url {
         None if args.model.starts_with("claude") => Protocol::Anthropic,
         _ => Protocol::OpenAi,
@@ -132,8 +205,11 @@ fn http_model(args: &ModelArgs) -> anyhow::Result<HttpModel> {
         base_url: args.base_url.clone(),
         stream: !args.no_stream,
         ..HttpModelOptions::new(protocol, &args.model)
+    };
+    if key == Key::Elsewhere {
+        return Ok(HttpModel::new(options)?);
     }
-    .key_from_env(args.api_key_env.as_deref())?;
+    options = options.key_from_env(args.api_key_env.as_deref())?;
     if options.base_url.is_none() && options.key.is_none() {
         bail!(
             "model `{}` needs a key or a server of your own: set {}, or name the server with --base-url; \
@@ -156,7 +232,7 @@ struct Runners {
     models: Models,
     store: ArtifactStore,
     redactor: Redactor,
-    tools_root: std::path::PathBuf,
+    tools_root: PathBuf,
 }
 
 impl Runners {
@@ -173,7 +249,56 @@ impl Runners {
     }
 }
 
+/// What is written down with a job, beside its model.
+#[derive(Serialize, Deserialize)]
+struct Settings {
+    /// Where its tools work.
+    directory: PathBuf,
+    #[serde(flatten)]
+    models: ModelArgs,
+    #[serde(flatten)]
+    tools: ToolArgs,
+}
+
 impl RunnerSource for Runners {
+    fn settings(&self) -> Map<String, Value> {
+        let settings = Settings {
+            directory: std::path::absolute(&self.tools_root)
+                .unwrap_or_else(|_| self.tools_root.clone()),
+            models: self.models.args.clone(),
+            tools: self.models.tool_args.clone().absolute(),
+        };
+        match serde_json::to_value(settings) {
+            Ok(Value::Object(settings)) => settings,
+            // A directory whose name is no text; the worker's own process has to have one.
+            _ => Map::new(),
+        }
+    }
+
+    fn runner_for(
+        &self,
+        model: Option<&str>,
+        settings: &Map<String, Value>,
+    ) -> Result<WorkerRunner, NoRunner> {
+        if settings.is_empty() {
+            return Ok(self.runner(model)?); // Of a version that did not write them down.
+        }
+        let broken = |error: &anyhow::Error| NoRunner::Settings(format!("{error:#}"));
+        let settings: Settings = serde_json::from_value(Value::Object(settings.clone()))
+            .map_err(|error| broken(&error.into()))?;
+        let args = ModelArgs {
+            model: model.unwrap_or(OFFLINE_MODEL).to_owned(),
+            ..settings.models
+        };
+        let runners = Self {
+            models: Models::new(&args, &settings.tools).map_err(|error| broken(&error))?,
+            store: self.store.clone(),
+            redactor: self.redactor.clone(),
+            tools_root: settings.directory,
+        };
+        Ok(runners.runner(model)?)
+    }
+
     fn runner(&self, model: Option<&str>) -> Result<WorkerRunner, UnknownModel> {
         let http = self.models.http.as_ref();
         let model = model.or(http.map(ChatModel::name)).unwrap_or(OFFLINE_MODEL);

@@ -25,6 +25,20 @@ pub(crate) fn try_print(text: &str) -> Result<(), Exit> {
         .map_err(|error| exit_for(&error))
 }
 
+/// Shows a text on a terminal instead of what is there.
+pub(crate) fn redraw(text: &str) {
+    const HOME_AND_CLEAR: &[u8] = b"\x1b[H\x1b[J";
+    let mut stdout = io::stdout().lock();
+    let printed = stdout
+        .write_all(HOME_AND_CLEAR)
+        .and_then(|()| stdout.write_all(for_terminal(text, &stdout).as_bytes()))
+        .and_then(|()| stdout.flush());
+    drop(stdout);
+    if let Err(error) = printed {
+        give_up(&error);
+    }
+}
+
 /// Copies what `source` gives to stdout: as it stands into a pipe or a file, shown as a text on a terminal.
 ///
 /// # Errors

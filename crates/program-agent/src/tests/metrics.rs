@@ -8,7 +8,7 @@ use metrics_core::{
 };
 use serde_json::json;
 use tokio::sync::mpsc;
-use worker_runner::{RunOptions, WorkerEvent};
+use worker_runner::{Redactor, RunOptions, WorkerEvent};
 
 use super::support::{Ended, Home};
 use crate::{
@@ -234,10 +234,14 @@ fn only_what_can_be_true_is_taken() {
         let time = CallTime::as_written(began.plus_micros(start), began.plus_micros(end), ms);
         Event::from(ToolCall::new("x", time))
     };
-    let refused = |event: Event<'_>| admit(event, &life).unwrap_err().to_string();
-    assert!(admit(at(0, 5_000_000, 5_000), &life).is_ok());
-    assert!(admit(at(0, 5_000_000, 5_900), &life).is_ok());
-    assert!(admit(at(-MINUTE, -MINUTE, 0), &life).is_ok());
+    let refused = |event: Event<'_>| {
+        admit(event, &life, &Redactor::new())
+            .unwrap_err()
+            .to_string()
+    };
+    assert!(admit(at(0, 5_000_000, 5_000), &life, &Redactor::new()).is_ok());
+    assert!(admit(at(0, 5_000_000, 5_900), &life, &Redactor::new()).is_ok());
+    assert!(admit(at(-MINUTE, -MINUTE, 0), &life, &Redactor::new()).is_ok());
     assert_eq!(refused(at(1, 0, 0)), "`end_ts` is before `start_ts`");
     assert!(refused(at(0, 11_000_000 + MINUTE, 71_000)).ends_with("is in the future"));
     assert!(refused(at(-MINUTE - 1, 0, 60_000)).ends_with("is before the worker began"));
@@ -275,7 +279,7 @@ fn an_error_is_cut_and_only_spans_of_the_workers_trace_stay() {
     let metrics_core::Decoded::Event(event) = decode(text.as_bytes()).unwrap() else {
         panic!("{text}");
     };
-    let admitted = admit(event, &life).unwrap();
+    let admitted = admit(event, &life, &Redactor::new()).unwrap();
     let Outcome::Failure(error) = admitted.outcome() else {
         panic!("{admitted:?}");
     };
@@ -290,7 +294,7 @@ fn an_error_is_cut_and_only_spans_of_the_workers_trace_stay() {
         let mut call = ToolCall::new("x", CallTime::new(began, Duration::ZERO));
         call.trace.trace_id = given;
         call.trace.span_id = span;
-        let Event::ToolCall(call) = admit(call.into(), &life).unwrap() else {
+        let Event::ToolCall(call) = admit(call.into(), &life, &Redactor::new()).unwrap() else {
             panic!("a tool call stays one");
         };
         assert_eq!(call.trace.span_id, span.filter(|_| kept));

@@ -4,6 +4,7 @@ use std::{ffi::OsString, fs, os::unix::fs::PermissionsExt as _};
 
 use artifact_store::Status;
 use metrics_core::{TraceContext, WorkerId};
+use worker_runner::Redactor;
 
 use super::support::Home;
 use crate::{
@@ -58,7 +59,7 @@ async fn a_disk_that_is_full_costs_the_rest_of_the_file_and_not_the_program() {
     }
     let full = fs::File::options().write(true).open("/dev/full").unwrap();
     let bytes = vec![b'x'; 1_000_000];
-    let mut output = Output::new(Some(&bytes[..]), full, Seen::default());
+    let mut output = Output::new(Some(&bytes[..]), full, Seen::default(), &Redactor::new());
     output.read_to_end().await;
     let loss = output.loss("result.txt").unwrap();
     assert!(

@@ -15,13 +15,11 @@ use super::{
     FinalStatus, Job, JobBookError, JobFilter, JobId, JobStatus, NewJob, Recovery, RunId,
     in_use::InUse,
     mend, open,
-    row::{columns, read_job, whole_micros},
+    row::{columns, read_job, settings_text, whole_micros},
 };
 
 /// Asks for all that [`read_job`] wants.
 pub(super) const SELECT_ANY: &str = concat!("SELECT ", columns!(), " FROM jobs WHERE id = :id");
-/// Asks for it of every job, by the table alone.
-pub(super) const SELECT_ALL: &str = concat!("SELECT ", columns!(), " FROM jobs NOT INDEXED");
 // Through the index, a job of another owner costs what one that is not there costs: neither is reached.
 const SELECT_OWN: &str = concat!(
     "SELECT ",
@@ -40,8 +38,10 @@ const SELECT_OWN_BY_WORKER: &str = concat!(
     " FROM jobs INDEXED BY jobs_by_worker \
      WHERE worker_id = :worker_id AND owner = :owner ORDER BY id DESC LIMIT 1"
 );
-const INSERT: &str = "INSERT INTO jobs (owner, task, model, timeout_us, status, spawned_by, created_at) \
-     VALUES (:owner, :task, :model, :timeout_us, 'queued', :spawned_by, :now)";
+const INSERT: &str = "INSERT INTO jobs (owner, task, model, timeout_us, status, spawned_by, created_at, shared, max_attempts, \
+       settings, traceparent, parent_worker_id) \
+     VALUES (:owner, :task, :model, :timeout_us, 'queued', :spawned_by, :now, :shared, :max_attempts, \
+       :settings, :traceparent, :parent_worker_id)";
 
 macro_rules! claim {
     ($which:literal) => {
@@ -52,14 +52,29 @@ macro_rules! claim {
     };
 }
 const CLAIM: &str = claim!(":id");
-// `'queued'` stands in the text, not in a parameter: else SQLite could not use the index of what waits.
+// `'queued'` stands in the text, not in a parameter: else SQLite could not use the index of what waits. The turn goes round by
+// the owners' names: whose is next is found by looking for the first name above the last one, however many wait.
+const CLAIM_NEXT: &str = claim!(
+    "coalesce(\
+      (SELECT id FROM jobs INDEXED BY jobs_to_take WHERE status = 'queued' AND shared = 1 \
+         AND owner > (SELECT owner FROM turn) ORDER BY owner, id LIMIT 1), \
+      (SELECT id FROM jobs INDEXED BY jobs_to_take WHERE status = 'queued' AND shared = 1 \
+         ORDER BY owner, id LIMIT 1))"
+);
 const CLAIM_NEXT_OF: &str = claim!(
-    "(SELECT id FROM jobs INDEXED BY jobs_in_line \
-      WHERE status = 'queued' AND spawned_by = :spawned_by ORDER BY id LIMIT 1)"
+    "(SELECT id FROM jobs INDEXED BY jobs_to_take WHERE status = 'queued' AND shared = 1 \
+        AND owner = :owner ORDER BY id LIMIT 1)"
 );
-const CLAIM_NEXT_ANY: &str = claim!(
-    "(SELECT id FROM jobs INDEXED BY jobs_by_status WHERE status = 'queued' ORDER BY id LIMIT 1)"
-);
+/// The place of a job in the shared line: owners have turns, so what counts first is its place among its owner's own.
+const PLACE_IN_SHARED_LINE: &str = "\
+WITH line AS (SELECT id, row_number() OVER (PARTITION BY owner ORDER BY id) AS round, \
+                     owner <= (SELECT owner FROM turn) AS had_turn, owner \
+              FROM jobs INDEXED BY jobs_to_take WHERE status = 'queued' AND shared = 1) \
+SELECT count(*) FROM line AS ahead, line AS this WHERE this.id = :id \
+  AND (ahead.round, ahead.had_turn, ahead.owner) <= (this.round, this.had_turn, this.owner)";
+const PLACE_IN_OWN_LINE: &str = "\
+SELECT count(*) FROM jobs INDEXED BY jobs_in_line \
+WHERE status = 'queued' AND shared = 0 AND spawned_by = :spawned_by AND id <= :id";
 
 /// The jobs of one data directory, in one SQLite file that any number of processes share.
 ///
@@ -80,6 +95,10 @@ pub struct JobBook {
     /// After the connection, which is to be closed before others may move the file.
     in_use: InUse,
 }
+
+/// A state of the book, as far as another connection's changes tell; see [`JobBook::version`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BookVersion(i64, usize);
 
 impl JobBook {
     /// Opens the book at `path`, such as `<data>/.triscope/jobs.sqlite`; makes it, readable by its owner alone, if there
@@ -169,13 +188,34 @@ impl JobBook {
         &self.path
     }
 
-    /// Writes down a task of the process `spawned_by`; returns its number once it is on disk.
+    /// Writes down a task that the process `spawned_by` will run itself; returns its number once it is on disk.
     pub fn add(
         &self,
         job: &NewJob,
         spawned_by: &RunId,
         now: Timestamp,
     ) -> Result<JobId, JobBookError> {
+        self.insert(job, spawned_by, now, false)
+    }
+
+    /// Writes down a task for whichever process takes it; returns its number once it is on disk.
+    pub fn add_shared(
+        &self,
+        job: &NewJob,
+        spawned_by: &RunId,
+        now: Timestamp,
+    ) -> Result<JobId, JobBookError> {
+        self.insert(job, spawned_by, now, true)
+    }
+
+    fn insert(
+        &self,
+        job: &NewJob,
+        spawned_by: &RunId,
+        now: Timestamp,
+        is_shared: bool,
+    ) -> Result<JobId, JobBookError> {
+        let settings = settings_text(&job.settings);
         let number = self.write(|transaction| {
             transaction.prepare_cached(INSERT)?.execute(named_params! {
                 ":owner": job.owner,
@@ -184,6 +224,11 @@ impl JobBook {
                 ":timeout_us": whole_micros(job.timeout),
                 ":spawned_by": spawned_by.as_str(),
                 ":now": now.unix_micros(),
+                ":shared": is_shared,
+                ":max_attempts": job.max_attempts.max(1),
+                ":settings": settings,
+                ":traceparent": job.traceparent,
+                ":parent_worker_id": job.parent_worker_id.as_ref().map(WorkerId::as_str),
             })?;
             // Refused before the commit, so that a number out of range leaves no job behind.
             Ok(JobId::from_sql(transaction.last_insert_rowid()).ok())
@@ -263,20 +308,35 @@ impl JobBook {
         })
     }
 
-    /// The job's place among the queued jobs of the process that added it, 1 for the next; `None` if it is not queued.
+    /// The job's place in its line, 1 for the next; `None` if it is not queued.
     ///
-    /// Jobs of other processes do not count: they stand in lines of their own, and some may never run.
+    /// In the shared line the owners have turns, so a new job of one who waits for little may stand before older ones. Jobs
+    /// that their own process runs stand in a line of that process.
     pub fn queue_position(&self, id: JobId) -> Result<Option<u64>, JobBookError> {
         let place: Option<i64> = self.read(|connection| {
-            connection
+            let line: Option<(String, bool)> = connection
                 .prepare_cached(
-                    "SELECT (SELECT count(*) FROM jobs AS ahead INDEXED BY jobs_in_line \
-                             WHERE ahead.status = 'queued' AND ahead.spawned_by = job.spawned_by \
-                               AND ahead.id <= job.id) \
-                     FROM jobs AS job WHERE job.id = :id AND job.status = 'queued'",
+                    "SELECT spawned_by, shared FROM jobs WHERE id = :id AND status = 'queued'",
                 )?
-                .query_row(named_params! { ":id": id.to_sql() }, |row| row.get(0))
-                .optional()
+                .query_row(named_params! { ":id": id.to_sql() }, |row| {
+                    Ok((row.get(0)?, row.get(1)?))
+                })
+                .optional()?;
+            let Some((spawned_by, is_shared)) = line else {
+                return Ok(None);
+            };
+            let place: i64 = if is_shared {
+                connection
+                    .prepare_cached(PLACE_IN_SHARED_LINE)?
+                    .query_row(named_params! { ":id": id.to_sql() }, |row| row.get(0))?
+            } else {
+                connection.prepare_cached(PLACE_IN_OWN_LINE)?.query_row(
+                    named_params! { ":id": id.to_sql(), ":spawned_by": spawned_by },
+                    |row| row.get(0),
+                )?
+            };
+            // 0 if it was claimed between the two questions.
+            Ok(Some(place).filter(|it| *it > 0))
         })?;
         Ok(place.map(i64::cast_unsigned))
     }
@@ -284,34 +344,46 @@ impl JobBook {
     /// Makes the queued job a running one of the process `run`; whether this call did so.
     pub fn claim(&self, id: JobId, run: &RunId, now: Timestamp) -> Result<bool, JobBookError> {
         let (run, now) = (run.as_str(), now.unix_micros());
-        let claimed = self.take(
-            CLAIM,
-            named_params! { ":id": id.to_sql(), ":run": run, ":now": now },
-        )?;
+        let claimed = self.write(|transaction| {
+            transaction
+                .prepare_cached(CLAIM)?
+                .query_row(
+                    named_params! { ":id": id.to_sql(), ":run": run, ":now": now },
+                    read_job,
+                )
+                .optional()
+        })?;
         Ok(claimed.is_some())
     }
 
-    /// Claims for `run` the oldest queued job that the process `spawned_by` added; costs the same however many wait.
-    pub fn claim_next_of(
+    /// Claims for `run` the next job of the shared line; with an `owner`, the oldest of theirs.
+    ///
+    /// The owners who wait have turns, and each one's oldest job is first. It costs the same however many wait.
+    pub fn claim_next(
         &self,
-        spawned_by: &RunId,
+        owner: Option<&str>,
         run: &RunId,
         now: Timestamp,
     ) -> Result<Option<Job>, JobBookError> {
-        self.take(
-            CLAIM_NEXT_OF,
-            named_params! {
-                ":spawned_by": spawned_by.as_str(),
-                ":run": run.as_str(),
-                ":now": now.unix_micros(),
-            },
-        )
-    }
-
-    /// Claims for `run` the oldest queued job of all: for processes that were started to run others' jobs.
-    pub fn claim_next_any(&self, run: &RunId, now: Timestamp) -> Result<Option<Job>, JobBookError> {
         let (run, now) = (run.as_str(), now.unix_micros());
-        self.take(CLAIM_NEXT_ANY, named_params! { ":run": run, ":now": now })
+        self.write(|transaction| {
+            let claimed = match owner {
+                Some(owner) => transaction.prepare_cached(CLAIM_NEXT_OF)?.query_row(
+                    named_params! { ":owner": owner, ":run": run, ":now": now },
+                    read_job,
+                ),
+                None => transaction
+                    .prepare_cached(CLAIM_NEXT)?
+                    .query_row(named_params! { ":run": run, ":now": now }, read_job),
+            };
+            let claimed = claimed.optional()?;
+            if let Some(job) = &claimed {
+                transaction
+                    .prepare_cached("UPDATE turn SET owner = :owner WHERE owner <> :owner")?
+                    .execute(named_params! { ":owner": job.owner })?;
+            }
+            Ok(claimed)
+        })
     }
 
     /// Notes the worker that a running job got; whether the job was running.
@@ -369,6 +441,17 @@ impl JobBook {
         )
     }
 
+    /// Puts a job whose process `run` died, or gave it up, back into the shared line; whether it was this call that did. Not
+    /// one that has had all its attempts, or that somebody wants to end.
+    pub fn requeue(&self, id: JobId, run: &RunId) -> Result<bool, JobBookError> {
+        self.change(
+            "UPDATE jobs SET status = 'queued', shared = 1, run = NULL, started_at = NULL, worker_id = NULL \
+             WHERE id = :id AND status = 'running' AND run = :run \
+               AND attempt < max_attempts AND cancel_requested = 0",
+            named_params! { ":id": id.to_sql(), ":run": run.as_str() },
+        )
+    }
+
     /// Ends the job as cancelled if nobody has claimed it; whether it was this call that did.
     ///
     /// After `false`, ask [`request_cancel`](Self::request_cancel): it may have been claimed just before.
@@ -380,7 +463,7 @@ impl JobBook {
         )
     }
 
-    /// Ends as cancelled all jobs that the process `spawned_by` added and nobody has claimed; how many.
+    /// Ends as cancelled all jobs that the process `spawned_by` was to run itself and has not claimed; how many.
     pub fn cancel_all_queued_of(
         &self,
         spawned_by: &RunId,
@@ -391,7 +474,7 @@ impl JobBook {
                 .prepare_cached(
                     "UPDATE jobs INDEXED BY jobs_in_line \
                      SET status = 'cancelled', cancel_requested = 1, finished_at = :now \
-                     WHERE status = 'queued' AND spawned_by = :spawned_by",
+                     WHERE status = 'queued' AND shared = 0 AND spawned_by = :spawned_by",
                 )?
                 .execute(named_params! {
                     ":spawned_by": spawned_by.as_str(),
@@ -423,17 +506,142 @@ impl JobBook {
         Ok(requested.unwrap_or(false))
     }
 
-    fn find(&self, sql: &str, params: &[(&str, &dyn ToSql)]) -> Result<Option<Job>, JobBookError> {
+    /// The running jobs of the process `run` that somebody wants to end.
+    pub fn cancel_requests_of(&self, run: &RunId) -> Result<Vec<JobId>, JobBookError> {
         self.read(|connection| {
-            let mut statement = connection.prepare_cached(sql)?;
-            statement.query_row(params, read_job).optional()
+            let mut statement = connection.prepare_cached(
+                "SELECT id FROM jobs INDEXED BY jobs_running \
+                 WHERE status = 'running' AND run = :run AND cancel_requested = 1",
+            )?;
+            let ids = statement.query_map(named_params! { ":run": run.as_str() }, |row| {
+                row.get::<_, i64>(0)
+            })?;
+            let ids = ids.collect::<rusqlite::Result<Vec<_>>>()?;
+            Ok(ids
+                .into_iter()
+                .filter_map(|it| JobId::from_sql(it).ok())
+                .collect())
         })
     }
 
-    /// Runs a statement that changes at most one job, and returns it.
-    fn take(&self, sql: &str, params: &[(&str, &dyn ToSql)]) -> Result<Option<Job>, JobBookError> {
-        self.write(|transaction| {
-            let mut statement = transaction.prepare_cached(sql)?;
+    /// The processes that run jobs, or died while they did.
+    pub fn runs_with_jobs(&self) -> Result<Vec<RunId>, JobBookError> {
+        self.runs(
+            "SELECT DISTINCT run FROM jobs INDEXED BY jobs_running \
+             WHERE status = 'running' AND run IS NOT NULL",
+            &[],
+        )
+    }
+
+    /// The running jobs of the process `run`.
+    pub fn running_of(&self, run: &RunId) -> Result<Vec<Job>, JobBookError> {
+        const SQL: &str = concat!(
+            "SELECT ",
+            columns!(),
+            " FROM jobs INDEXED BY jobs_running WHERE status = 'running' AND run = :run ORDER BY id"
+        );
+        self.read(|connection| {
+            let mut statement = connection.prepare_cached(SQL)?;
+            let jobs = statement.query_map(named_params! { ":run": run.as_str() }, read_job)?;
+            jobs.collect()
+        })
+    }
+
+    /// The processes that have jobs in a line of their own.
+    pub fn runs_with_lines(&self) -> Result<Vec<RunId>, JobBookError> {
+        self.runs(
+            "SELECT DISTINCT spawned_by FROM jobs INDEXED BY jobs_in_line \
+             WHERE status = 'queued' AND shared = 0",
+            &[],
+        )
+    }
+
+    /// Moves what the process `spawned_by` was to run itself into the shared line; how many jobs.
+    pub fn share_line_of(&self, spawned_by: &RunId) -> Result<usize, JobBookError> {
+        let moved = self.write(|transaction| {
+            let n_rows = transaction
+                .prepare_cached(
+                    "UPDATE jobs INDEXED BY jobs_in_line SET shared = 1 \
+                     WHERE status = 'queued' AND shared = 0 AND spawned_by = :spawned_by",
+                )?
+                .execute(named_params! { ":spawned_by": spawned_by.as_str() })?;
+            Ok(Some(n_rows))
+        })?;
+        Ok(moved.unwrap_or(0))
+    }
+
+    /// Says that the process `run` takes jobs from the shared line; with an `owner`, theirs alone.
+    pub fn add_taker(&self, run: &RunId, owner: Option<&str>) -> Result<(), JobBookError> {
+        // Said again and again, as a book that was mended does not know it; that shall cost no commit.
+        let is_known: bool = self.read(|connection| {
+            connection
+                .prepare_cached("SELECT EXISTS (SELECT 1 FROM takers WHERE run = :run)")?
+                .query_row(named_params! { ":run": run.as_str() }, |row| row.get(0))
+        })?;
+        if !is_known {
+            self.change(
+                "INSERT OR IGNORE INTO takers (run, owner) VALUES (:run, :owner)",
+                named_params! { ":run": run.as_str(), ":owner": owner },
+            )?;
+        }
+        Ok(())
+    }
+
+    /// Says that the process `run` takes no more jobs.
+    pub fn remove_taker(&self, run: &RunId) -> Result<(), JobBookError> {
+        let run = named_params! { ":run": run.as_str() };
+        self.change("DELETE FROM takers WHERE run = :run", run)?;
+        Ok(())
+    }
+
+    /// The processes that said they take jobs; with an `owner`, also theirs. They may have died since.
+    pub fn takers(&self, owner: Option<&str>) -> Result<Vec<RunId>, JobBookError> {
+        self.runs(
+            "SELECT run FROM takers WHERE :owner IS NULL OR owner IS NULL OR owner = :owner",
+            named_params! { ":owner": owner },
+        )
+    }
+
+    /// The jobs that were begun more than once, or will be, and the number of the last attempt or the next.
+    pub fn repeated(&self) -> Result<Vec<(JobId, u32)>, JobBookError> {
+        let rows = self.read(|connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT id, attempt + (status = 'queued') FROM jobs INDEXED BY jobs_repeated \
+                 WHERE attempt + (status = 'queued') > 1",
+            )?;
+            let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            rows.collect::<rusqlite::Result<Vec<(i64, u32)>>>()
+        })?;
+        let rows = rows.into_iter();
+        Ok(rows
+            .filter_map(|(id, attempt)| Some((JobId::from_sql(id).ok()?, attempt)))
+            .collect())
+    }
+
+    /// Differs from what it was before once another connection has changed the book. Costs next to nothing.
+    pub fn version(&self) -> Result<BookVersion, JobBookError> {
+        let data_version = self.read(|connection| {
+            connection
+                .prepare_cached("PRAGMA data_version")?
+                .query_row([], |row| row.get(0))
+        })?;
+        // A mended book has a new connection, which counts from the beginning.
+        let recoveries = self.recoveries.lock();
+        let recoveries = recoveries.unwrap_or_else(PoisonError::into_inner).len();
+        Ok(BookVersion(data_version, recoveries))
+    }
+
+    fn runs(&self, sql: &str, params: &[(&str, &dyn ToSql)]) -> Result<Vec<RunId>, JobBookError> {
+        self.read(|connection| {
+            let mut statement = connection.prepare_cached(sql)?;
+            let runs = statement.query_map(params, |row| row.get::<_, String>(0))?;
+            runs.map(|it| it.map(RunId::from)).collect()
+        })
+    }
+
+    fn find(&self, sql: &str, params: &[(&str, &dyn ToSql)]) -> Result<Option<Job>, JobBookError> {
+        self.read(|connection| {
+            let mut statement = connection.prepare_cached(sql)?;
             statement.query_row(params, read_job).optional()
         })
     }

@@ -49,10 +49,11 @@ impl JobBook {
         let path = &path::absolute(path).map_err(|it| JobBookError::not_writable(path, it))?;
         let fault = |source| JobBookError::from_sqlite(path, source);
         let connection = look_into(path).map_err(fault)?;
-        if open::find_format(&connection, path)? == 0 {
+        let format = open::find_format(&connection, path)?;
+        if format == 0 {
             return Ok(None);
         }
-        open::check(&connection, path)?;
+        open::check(&connection, path, format)?;
         let summary = connection.query_row(
             "SELECT count(*), count(*) FILTER (WHERE status = 'queued'),
                     count(*) FILTER (WHERE status = 'running') FROM jobs NOT INDEXED",

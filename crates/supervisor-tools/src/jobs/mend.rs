@@ -10,6 +10,7 @@ use std::{
 
 use artifact_store::{ArtifactStore, Metadata, Status, WorkerFilter};
 use rusqlite::Connection;
+use serde_json::Map;
 use worker_runner::DEFAULT_TIMEOUT;
 
 use super::{
@@ -59,7 +60,7 @@ pub(super) fn mend(
     let ready = with_suffix(book, READY);
     remove_book(&ready).map_err(fault)?;
     let mut connection = open::make(&ready)?;
-    let salvaged = salvage(book, &with_suffix(book, COPY), &ready).map_err(fault)?;
+    let salvaged = salvage(book, &with_suffix(book, COPY)).map_err(fault)?;
     let aside = free_name(book, store).map_err(fault)?;
     let mut recovery = fill(book, &mut connection, salvaged, workers)
         .map_err(|source| JobBookError::from_sqlite(&ready, source))?;
@@ -147,6 +148,11 @@ fn job_of(worker: &Metadata) -> Option<Job> {
         finished_at: worker.finished_at,
         error: worker.error.clone(),
         cancel_requested: false,
+        is_shared: false,
+        max_attempts: 1,
+        settings: Map::new(),
+        traceparent: None,
+        parent_worker_id: worker.parent_worker_id.clone(),
     })
 }
 

@@ -12,15 +12,23 @@ use std::{
 
 use rusqlite::{Connection, OpenFlags, TransactionBehavior, config::DbConfig};
 
-use super::{JobBookError, files::with_suffix, row::read_job};
+use super::{
+    JobBookError,
+    files::with_suffix,
+    row::{COLUMNS_OF_FORMAT_1, columns, read_job},
+};
 
 /// How long a call waits for another connection's lock. Turns are not fair, and each takes a wait for the disk: with many
 /// processes at a slow disk, one has waited longer than 5 s.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
-/// The format that [`SCHEMA`] makes, kept as `user_version`. A step up gets a migration in [`migrate`], never one down.
-const FORMAT: i64 = 1;
+/// The format that [`STEPS`] lead to, kept as `user_version`. A step up gets a migration there, never one down.
+pub(super) const FORMAT: i64 = 2;
 /// `application_id` of the file: `tJob`.
 const APPLICATION_ID: i64 = 0x744a_6f62;
+
+/// What leads from each format to the next, from an empty file on. A new book takes them all, so that its pages lie as in an
+/// old one that was brought up to date: a damaged book may be read by the first page of a new one.
+const STEPS: [&str; 2] = [SCHEMA, SHARED_LINE];
 
 // SQLite ends every index with the row's `id`, so each one is in the order of the numbers too.
 // `owner` stands before `task`, so that telling whose a job is never reads a long task. `jobs_in_line` holds only what
@@ -52,6 +60,24 @@ CREATE INDEX jobs_in_line ON jobs (spawned_by) WHERE status = 'queued';
 INSERT INTO sqlite_sequence (name, seq) VALUES ('jobs', 0);
 ";
 
+// `jobs_in_line` now holds only what its own process runs, `jobs_to_take` what any process may take that was started to do so:
+// a claim looks at one entry, the first of the owner whose turn it is. `turn` says who had the last one.
+const SHARED_LINE: &str = "
+ALTER TABLE jobs ADD COLUMN shared INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE jobs ADD COLUMN max_attempts INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE jobs ADD COLUMN settings TEXT;
+ALTER TABLE jobs ADD COLUMN traceparent TEXT;
+ALTER TABLE jobs ADD COLUMN parent_worker_id TEXT;
+DROP INDEX jobs_in_line;
+CREATE INDEX jobs_in_line ON jobs (spawned_by) WHERE status = 'queued' AND shared = 0;
+CREATE INDEX jobs_to_take ON jobs (owner) WHERE status = 'queued' AND shared = 1;
+CREATE INDEX jobs_running ON jobs (run, cancel_requested) WHERE status = 'running';
+CREATE INDEX jobs_repeated ON jobs (id) WHERE attempt + (status = 'queued') > 1;
+CREATE TABLE turn (owner TEXT NOT NULL) STRICT;
+INSERT INTO turn VALUES ('');
+CREATE TABLE takers (run TEXT PRIMARY KEY, owner TEXT) STRICT, WITHOUT ROWID;
+";
+
 /// One opening at a time in this process; see [`create`].
 static OPENING: Mutex<()> = Mutex::new(());
 
@@ -65,6 +91,8 @@ pub(super) fn open(path: &Path) -> Result<Connection, JobBookError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags).map_err(fault)?;
     connection.busy_timeout(BUSY_TIMEOUT).map_err(fault)?;
+    // More than there are statements.
+    connection.set_prepared_statement_cache_capacity(64);
     leave_alone(&connection).map_err(fault)?; // Until it is known to be sound.
     // SQLite quietly opens a file for reading alone when it may not write.
     if connection.is_readonly("main").map_err(fault)? {
@@ -75,7 +103,7 @@ pub(super) fn open(path: &Path) -> Result<Connection, JobBookError> {
     let found = find_format(&connection, path)?;
     write_ahead(&connection).map_err(fault)?;
     if found != FORMAT {
-        migrate(&mut connection, path)?;
+        migrate(&mut connection, path, FORMAT)?;
     }
     // A format that promises these columns and has none of them is damage too.
     if let Err(source) = connection.prepare(super::book::SELECT_ANY) {
@@ -93,6 +121,11 @@ pub(super) fn open(path: &Path) -> Result<Connection, JobBookError> {
 
 /// Makes a book without jobs at `path`, where no file is yet, all of it in that one file.
 pub(super) fn make(path: &Path) -> Result<Connection, JobBookError> {
+    make_of_format(path, FORMAT)
+}
+
+/// The same in an older format.
+pub(super) fn make_of_format(path: &Path, format: i64) -> Result<Connection, JobBookError> {
     create(path).map_err(|source| JobBookError::not_writable(path, source))?;
     let fault = |source| JobBookError::from_sqlite(path, source);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -100,25 +133,25 @@ pub(super) fn make(path: &Path) -> Result<Connection, JobBookError> {
     connection
         .pragma_update(None, "synchronous", "FULL")
         .map_err(fault)?;
-    migrate(&mut connection, path)?;
+    migrate(&mut connection, path, format)?;
     Ok(connection)
 }
 
 /// Opens a book that is suspected of being damaged: all its pages and rows are read.
 pub(super) fn open_checked(path: &Path) -> Result<Connection, JobBookError> {
     let connection = open(path)?;
-    if let Err(error) = check(&connection, path) {
+    if let Err(error) = check(&connection, path, FORMAT) {
         let _ = leave_alone(&connection);
         return Err(error);
     }
     Ok(connection)
 }
 
-/// Reads all that the file holds.
-pub(super) fn check(connection: &Connection, path: &Path) -> Result<(), JobBookError> {
+/// Reads all that the file of this format holds.
+pub(super) fn check(connection: &Connection, path: &Path, format: i64) -> Result<(), JobBookError> {
     let fault = |source| JobBookError::from_sqlite(path, source);
     match quick_check(connection).map_err(fault)? {
-        None => rows_make_sense(connection).map_err(fault),
+        None => rows_make_sense(connection, format).map_err(fault),
         Some(found) => Err(JobBookError::Damaged {
             path: path.to_owned(),
             source: found.into(),
@@ -134,8 +167,13 @@ pub(super) fn quick_check(connection: &Connection) -> rusqlite::Result<Option<St
 }
 
 /// Whether each row is one that we could have written.
-fn rows_make_sense(connection: &Connection) -> rusqlite::Result<()> {
-    let mut statement = connection.prepare(super::book::SELECT_ALL)?;
+fn rows_make_sense(connection: &Connection, format: i64) -> rusqlite::Result<()> {
+    let columns = match format {
+        1 => COLUMNS_OF_FORMAT_1,
+        _ => columns!(),
+    };
+    // By the table alone.
+    let mut statement = connection.prepare(&format!("SELECT {columns} FROM jobs NOT INDEXED"))?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         read_job(row)?;
@@ -227,19 +265,23 @@ fn is_busy(error: &rusqlite::Error) -> bool {
     error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy)
 }
 
-/// Brings an older file, or an empty one, to [`FORMAT`], unless another process has done so meanwhile.
-fn migrate(connection: &mut Connection, path: &Path) -> Result<(), JobBookError> {
+/// Brings an older file, or an empty one, to `format`, unless another process has done so meanwhile.
+fn migrate(connection: &mut Connection, path: &Path, format: i64) -> Result<(), JobBookError> {
     let fault = |source| JobBookError::from_sqlite(path, source);
     let transaction = connection
         .transaction_with_behavior(TransactionBehavior::Immediate)
         .map_err(fault)?;
-    if find_format(&transaction, path)? == 0 {
-        transaction.execute_batch(SCHEMA).map_err(fault)?;
-        for (pragma, value) in [("application_id", APPLICATION_ID), ("user_version", FORMAT)] {
-            transaction
-                .pragma_update(None, pragma, value)
-                .map_err(fault)?;
+    let found = find_format(&transaction, path)?;
+    for (step, to) in STEPS.iter().zip(1..=format) {
+        if to > found {
+            transaction.execute_batch(step).map_err(fault)?;
         }
+    }
+    let format = format.max(found);
+    for (pragma, value) in [("application_id", APPLICATION_ID), ("user_version", format)] {
+        transaction
+            .pragma_update(None, pragma, value)
+            .map_err(fault)?;
     }
     transaction.commit().map_err(fault)
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use metrics_core::{Timestamp, WorkerId};
 use rusqlite::{Connection, Row, named_params, types::Type};
+use serde_json::{Map, Value};
 
 use super::{Job, JobId, RunId};
 
@@ -11,16 +12,23 @@ use super::{Job, JobId, RunId};
 macro_rules! columns {
     () => {
         "id, owner, task, model, timeout_us, status, worker_id, spawned_by, run, attempt, created_at, \
-         started_at, finished_at, error, cancel_requested"
+         started_at, finished_at, error, cancel_requested, shared, max_attempts, settings, traceparent, \
+         parent_worker_id"
     };
 }
 pub(super) use columns;
+
+/// The same of a table of format 1, which had none of the last five.
+pub(super) const COLUMNS_OF_FORMAT_1: &str = "id, owner, task, model, timeout_us, status, worker_id, spawned_by, run, attempt, \
+     created_at, started_at, finished_at, error, cancel_requested, 0 AS shared, 1 AS max_attempts, \
+     NULL AS settings, NULL AS traceparent, NULL AS parent_worker_id";
 
 const INSERT_WHOLE: &str = concat!(
     "INSERT INTO jobs (",
     columns!(),
     ") VALUES (:id, :owner, :task, :model, :timeout_us, :status, :worker_id, :spawned_by, :run, :attempt, \
-     :created_at, :started_at, :finished_at, :error, :cancel_requested)"
+     :created_at, :started_at, :finished_at, :error, :cancel_requested, :shared, :max_attempts, :settings, \
+     :traceparent, :parent_worker_id)"
 );
 
 pub(super) fn read_job(row: &Row<'_>) -> rusqlite::Result<Job> {
@@ -49,6 +57,18 @@ pub(super) fn read_job(row: &Row<'_>) -> rusqlite::Result<Job> {
         finished_at: timestamp(row.get("finished_at")?),
         error: row.get("error")?,
         cancel_requested: row.get("cancel_requested")?,
+        is_shared: row.get("shared")?,
+        max_attempts: row.get("max_attempts")?,
+        settings: match row.get::<_, Option<String>>("settings")? {
+            Some(json) => {
+                serde_json::from_str(&json).map_err(|error| bad_value(Type::Text, error))?
+            }
+            None => Map::new(),
+        },
+        traceparent: row.get("traceparent")?,
+        parent_worker_id: row
+            .get::<_, Option<String>>("parent_worker_id")?
+            .map(WorkerId::from),
     })
 }
 
@@ -71,8 +91,17 @@ pub(super) fn insert_job(connection: &Connection, job: &Job) -> rusqlite::Result
         ":finished_at": job.finished_at.map(Timestamp::unix_micros),
         ":error": job.error,
         ":cancel_requested": job.cancel_requested,
+        ":shared": job.is_shared,
+        ":max_attempts": job.max_attempts,
+        ":settings": settings_text(&job.settings),
+        ":traceparent": job.traceparent,
+        ":parent_worker_id": job.parent_worker_id.as_ref().map(WorkerId::as_str),
     })?;
     Ok(())
+}
+
+pub(super) fn settings_text(settings: &Map<String, Value>) -> Option<String> {
+    (!settings.is_empty()).then(|| Value::Object(settings.clone()).to_string())
 }
 
 pub(super) fn whole_micros(timeout: Duration) -> i64 {

@@ -12,7 +12,8 @@ use rusqlite::{Connection, OpenFlags};
 use super::{
     Job, JobId,
     files::{beside, private, remove_book},
-    row::{columns, read_job},
+    open::{FORMAT, make_of_format},
+    row::{COLUMNS_OF_FORMAT_1, columns, read_job},
 };
 
 /// Numbers that are tried one by one between two readable parts of the table.
@@ -32,17 +33,25 @@ pub(super) struct Salvaged {
     pub(super) is_complete: bool,
 }
 
-/// Reads the book at `path` through a copy at `copy`. `sound` is a new book without jobs.
-pub(super) fn salvage(path: &Path, copy: &Path, sound: &Path) -> io::Result<Salvaged> {
+/// Reads the book at `path` through a copy at `copy`.
+pub(super) fn salvage(path: &Path, copy: &Path) -> io::Result<Salvaged> {
     let res = copy_book(path, copy).and_then(|()| {
         let found = read(copy);
         if found.highest.is_some() || !found.jobs.is_empty() {
             return Ok(found);
         }
-        // Nothing at all: perhaps only the file's beginning is broken. That is the same in every book.
-        copy_book(path, copy)?;
-        mend_first_page(copy, sound)?;
-        let mut found = read(copy);
+        // Nothing at all: perhaps only the file's beginning is broken. That is the same in every book of a format.
+        let mut found = Salvaged::default();
+        for format in (1..=FORMAT).rev() {
+            let page = first_page(copy, format)?;
+            copy_book(path, copy)?;
+            let mut options = OpenOptions::new();
+            options.write(true).open(copy)?.write_all(&page)?;
+            found = read(copy);
+            if found.highest.is_some() || !found.jobs.is_empty() {
+                break;
+            }
+        }
         found.is_complete = false; // What the sizes were is not known any more.
         Ok(found)
     });
@@ -91,15 +100,15 @@ fn read_rows(connection: &Connection, which: &str, found: &mut Salvaged) -> Scan
         is_whole: true,
     };
     // Without an index, which could be what is broken.
-    let sql = format!(
-        concat!(
-            "SELECT ",
-            columns!(),
-            " FROM jobs NOT INDEXED WHERE TRUE {}"
-        ),
-        which
-    );
-    let Ok(mut statement) = connection.prepare(&sql) else {
+    // A book that was never opened by this version lacks some columns.
+    let mut prepared = [columns!(), COLUMNS_OF_FORMAT_1]
+        .into_iter()
+        .map(|columns| {
+            connection.prepare(&format!(
+                "SELECT {columns} FROM jobs NOT INDEXED WHERE TRUE {which}"
+            ))
+        });
+    let Some(mut statement) = prepared.find_map(Result::ok) else {
         return scan;
     };
     let Ok(mut rows) = statement.query([]) else {
@@ -139,12 +148,14 @@ fn copy_book(from: &Path, to: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Puts the first page of a sound book in the place of this one's.
-fn mend_first_page(book: &Path, sound: &Path) -> io::Result<()> {
-    let mut page = fs::read(sound)?;
+/// The first page of a sound book, which is made at `path` and removed again.
+fn first_page(path: &Path, format: i64) -> io::Result<Vec<u8>> {
+    remove_book(path)?;
+    let made = make_of_format(path, format).map_err(io::Error::other)?;
+    made.close().map_err(|(_, error)| io::Error::other(error))?;
+    let mut page = fs::read(path)?;
     page.truncate(PAGE_BYTES);
     // Makes SQLite look at the file's size, instead of trusting that of the sound one.
     page[VERSION_VALID_FOR] ^= 1;
-    let mut options = OpenOptions::new();
-    options.write(true).open(book)?.write_all(&page)
+    Ok(page)
 }

@@ -1,6 +1,6 @@
 //! What the tests of several modules share.
 
-use std::{path::PathBuf, time::Duration};
+use std::path::PathBuf;
 
 use metrics_core::Timestamp;
 use tempfile::TempDir;
@@ -62,15 +62,31 @@ impl TestBook {
     pub(super) fn add(&self, owner: &str) -> JobId {
         self.book.add(&task_of(owner), &run("home"), at(1)).unwrap()
     }
+
+    /// Adds one for whoever takes it.
+    pub(super) fn add_shared(&self, owner: &str) -> JobId {
+        let job = task_of(owner);
+        self.book.add_shared(&job, &run("home"), at(1)).unwrap()
+    }
+
+    /// Adds so many for whoever takes them, in one commit.
+    pub(super) fn add_many_shared(&self, owner: &str, n: u32) {
+        let sql = "INSERT INTO jobs (owner, status, spawned_by, created_at, timeout_us, task, shared) \
+                   WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?2) \
+                   SELECT ?1, 'queued', 'home', 1000000, 5, 'calculate 7*6', 1 FROM n";
+        let added = self.book.lock().execute(sql, (owner, n));
+        assert_eq!(added, Ok(usize::try_from(n).unwrap()));
+    }
+
+    /// For a test of many commits that no power cut matters to.
+    pub(super) fn without_disk(&self) {
+        let off = "PRAGMA synchronous = OFF";
+        self.book.lock().execute_batch(off).unwrap();
+    }
 }
 
 pub(super) fn task_of(owner: &str) -> NewJob {
-    NewJob {
-        owner: owner.to_owned(),
-        task: "calculate 7*6".to_owned(),
-        model: None,
-        timeout: Duration::from_mins(5),
-    }
+    NewJob::new(owner, "calculate 7*6")
 }
 
 pub(super) fn run(text: &str) -> RunId {

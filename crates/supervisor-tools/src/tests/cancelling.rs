@@ -76,16 +76,20 @@ async fn a_worker_that_is_being_summed_up_has_ended() {
 }
 
 #[tokio::test]
-async fn a_worker_of_another_process_is_out_of_reach() {
+async fn a_worker_of_another_process_is_stopped_through_the_book() {
     let office = Office::new();
-    let id = office.spawn("wait").await;
+    let id = office.spawn("hang").await;
     office.somebody_waits().await;
     let tools = office.another().tools(Some("local"));
     let text = tools.call("cancel_worker", &json!({"job_id": id})).await;
-    assert_snapshot!(text, @"Error: job 1 runs in another process and cannot be stopped from here. Stop that process, or wait for the job's time limit.");
-    office.go_on();
+    assert_snapshot!(text, @"Job 1 is being cancelled. Call read_worker_result for what there is of its result.");
+    // Nobody else ends it.
     office.supervisor.idle().await;
-    assert!(office.read(id).await.ends_with("waited"));
+    let text = office.read(id).await;
+    assert!(
+        text.contains("\nStatus: cancelled\n") && text.ends_with("so far"),
+        "{text}"
+    );
 }
 
 #[tokio::test]

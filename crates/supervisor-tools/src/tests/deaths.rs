@@ -7,7 +7,7 @@ use metrics_core::WorkerId;
 use serde_json::{Value, json};
 
 use super::support::Office;
-use crate::{Cancelled, FinalStatus, Job, JobId, JobStatus, NewJob, RunId};
+use crate::{Cancelled, FinalStatus, Job, JobId, JobStatus, NewJob, RunId, WorkOptions};
 
 /// A run that never was, and so is dead.
 const DEAD: &str = "0b5c9a52-1f4e-4d3a-9a3e-6f1f9d6f3b11";
@@ -16,13 +16,16 @@ const LONG: Duration = Duration::from_hours(1);
 impl Office {
     /// A job that another process queued and, with a `run`, claimed.
     async fn job_of_another(&self, run: Option<&'static str>) -> JobId {
+        self.job_with_attempts(run, 1).await
+    }
+
+    async fn job_with_attempts(&self, run: Option<&'static str>, max_attempts: u32) -> JobId {
         let added = self.supervisor.unblock(move |it| {
             let now = it.store.clock().timestamp();
             let job = NewJob {
-                owner: "local".to_owned(),
-                task: "a task".to_owned(),
-                model: None,
                 timeout: LONG,
+                max_attempts,
+                ..NewJob::new("local", "calculate 7*6")
             };
             let id = it.book.add(&job, &RunId::from(DEAD), now)?;
             if let Some(run) = run {
@@ -259,4 +262,77 @@ async fn a_damaged_worker_of_a_dead_process_has_failed_in_the_book() {
     std::fs::write(office.path(worker_id.as_str(), "metadata.json"), "{").unwrap();
     assert!(office.read(id).await.contains("failed in the job book"));
     assert_eq!(office.in_the_book(id).await.status, JobStatus::Failed);
+}
+
+#[tokio::test]
+async fn a_job_with_attempts_left_goes_back_into_the_line_and_shows_its_last_attempt() {
+    for noted in [true, false] {
+        let office = Office::new();
+        let id = office.job_with_attempts(Some(DEAD), 2).await;
+        let first = office.worker_of(id, noted).await;
+        assert_eq!(
+            office.read(id).await,
+            "Error: job 1 is queued (1st in line). Call read_worker_result again later."
+        );
+        let queued = "- job 1: queued: task: calculate 7*6";
+        assert_eq!(office.list(json!({})).await, queued);
+        assert_eq!(
+            office.list(json!({"status": "failed"})).await,
+            "No workers. Start one with spawn_worker."
+        );
+        // What there is of the first attempt is there under its worker's id.
+        let by_worker = json!({"job_id": first});
+        let text = office.call("read_worker_result", by_worker.clone()).await;
+        assert!(text.contains("Error: worker process died"), "{text}");
+
+        let drain = WorkOptions {
+            drain: true,
+            ..WorkOptions::default()
+        };
+        office.supervisor.work(drain).await.unwrap();
+        let job = office.in_the_book(id).await;
+        assert_eq!((job.status, job.attempt), (JobStatus::Success, 2));
+        let second = job.worker_id.unwrap();
+        assert_ne!(second, first);
+        assert_eq!(office.metadata(second.as_str()).attempt, Some(2));
+        let list = office.list(json!({"limit": 1})).await;
+        assert!(
+            list.starts_with(&format!("- job 1 (worker {second}): success, ")),
+            "{list}"
+        );
+        assert_eq!(list.lines().count(), 1);
+        assert!(office.read(id).await.ends_with("The result is 42."));
+        let text = office.call("read_worker_result", by_worker).await;
+        assert!(text.contains("Error: worker process died"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn the_last_attempt_of_a_dead_process_fails() {
+    let office = Office::new();
+    let id = office.job_with_attempts(Some(DEAD), 2).await;
+    let again = office.supervisor.unblock(move |it| {
+        assert_eq!(it.job(id, None)?.unwrap().status, JobStatus::Queued);
+        let now = it.store.clock().timestamp();
+        Ok(it.book.claim_next(None, &RunId::from(DEAD), now)?)
+    });
+    assert_eq!(again.await.unwrap().unwrap().attempt, 2);
+    let job = office.supervisor.unblock(move |it| it.job(id, None));
+    let job = job.await.unwrap().unwrap();
+    assert_eq!(job.status, JobStatus::Failed);
+    assert_eq!(job.error.as_deref(), Some("worker process died"));
+}
+
+#[tokio::test]
+async fn a_worker_that_had_ended_before_its_process_died_is_not_begun_again() {
+    let office = Office::new();
+    let id = office.job_with_attempts(Some(DEAD), 2).await;
+    let worker_id = office.worker_of(id, false).await;
+    office.edit_metadata(worker_id.as_str(), |it| it["status"] = json!("success"));
+    let job = office.supervisor.unblock(move |it| it.job(id, None));
+    let job = job.await.unwrap().unwrap();
+    assert_eq!(
+        (job.status, job.worker_id),
+        (JobStatus::Success, Some(worker_id))
+    );
 }

@@ -1,6 +1,6 @@
 //! Job numbers are never given twice, even if the book is lost.
 
-use std::{fs, sync::Arc, time::Duration};
+use std::{fs, sync::Arc};
 
 use artifact_store::{ArtifactStore, NewWorker};
 use async_trait::async_trait;
@@ -45,12 +45,7 @@ fn worker_of_job(store: &ArtifactStore, number: u64) {
 
 fn next_number(store: &ArtifactStore) -> u64 {
     let book = JobBook::open(&store.own_dir().join("jobs.sqlite")).unwrap();
-    let job = NewJob {
-        owner: "local".to_owned(),
-        task: "x".to_owned(),
-        model: None,
-        timeout: Duration::from_secs(1),
-    };
+    let job = NewJob::new("local", "x");
     let id = book.add(&job, &store.run_id().into(), store.clock().timestamp());
     id.unwrap().get()
 }

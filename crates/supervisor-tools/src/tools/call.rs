@@ -22,8 +22,8 @@ impl SupervisorTools {
         let mut given = Arguments::new(arguments)?;
         match name {
             "spawn_worker" => {
+                let task = given.text("task")?;
                 let request = SpawnRequest {
-                    task: given.text("task")?,
                     model: given.optional_text("model")?,
                     timeout: given.seconds("timeout_seconds")?.unwrap_or(DEFAULT_TIMEOUT),
                     wait: {
@@ -31,6 +31,7 @@ impl SupervisorTools {
                         let limit = given.seconds("wait_seconds")?.unwrap_or(DEFAULT_WAIT);
                         wait.then_some(limit)
                     },
+                    ..SpawnRequest::new(task)
                 };
                 given.end()?;
                 self.spawn_worker(request).await

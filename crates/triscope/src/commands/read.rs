@@ -19,15 +19,7 @@ pub(crate) async fn workers(app: &App, arguments: Workers) -> Result<Exit, ToolF
     let is_filtered = arguments.status.is_some()
         || arguments.since_hours.is_some()
         || arguments.scope.owner.is_some();
-    let list = app
-        .supervisor
-        .rows(RowFilter {
-            limit: Some(arguments.limit),
-            status: arguments.status,
-            since: arguments.since_hours.map(|it| hours_ago(app, it)),
-            owner: arguments.scope.owner,
-        })
-        .await?;
+    let list = app.supervisor.rows(filter(app, &arguments)).await?;
     for problem in &list.problems {
         output::note(&format!("warning: {}", one_line(&problem.to_string())));
     }
@@ -43,7 +35,16 @@ pub(crate) async fn workers(app: &App, arguments: Workers) -> Result<Exit, ToolF
     Ok(Exit::Done)
 }
 
-fn table(app: &App, rows: &[WorkerRow]) -> String {
+pub(super) fn filter(app: &App, arguments: &Workers) -> RowFilter {
+    RowFilter {
+        limit: Some(arguments.limit),
+        status: arguments.status,
+        since: arguments.since_hours.map(|it| hours_ago(app, it)),
+        owner: arguments.scope.owner.clone(),
+    }
+}
+
+pub(super) fn table(app: &App, rows: &[WorkerRow]) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header([
         "JOB",
@@ -53,8 +54,9 @@ fn table(app: &App, rows: &[WorkerRow]) -> String {
         "WORKER",
         "SUMMARY OR TASK",
     ]);
-    // A pipe gets a line a row, however long.
-    if let Ok(size) = rustix::termios::tcgetwinsize(std::io::stdout()) {
+    // A pipe gets a line a row, however long; so does a terminal that does not say how wide it is.
+    let size = rustix::termios::tcgetwinsize(std::io::stdout());
+    if let Some(size) = size.ok().filter(|it| it.ws_col > 0) {
         table
             .set_content_arrangement(ContentArrangement::Dynamic)
             .set_width(size.ws_col.max(40));
@@ -64,7 +66,7 @@ fn table(app: &App, rows: &[WorkerRow]) -> String {
         let running = id
             .and_then(|it| app.supervisor.activity(it))
             .map(|it| it.elapsed);
-        let time = row.duration.or(running);
+        let time = row.duration.or(running).or(row.elapsed);
         let what = row.summary.as_deref().filter(|it| !it.is_empty());
         let what: String = what.unwrap_or(&row.task).chars().take(150).collect();
         table.add_row([

@@ -10,7 +10,7 @@ use worker_runner::DEFAULT_TIMEOUT;
 use crate::{app::App, cli::Run, exit::Exit, output, progress::Progress, signals::Signals};
 
 /// Longer than any worker may run.
-const FOR_EVER: Duration = Duration::from_hours(24 * 365);
+pub(super) const FOR_EVER: Duration = Duration::from_hours(24 * 365);
 /// What a second signal still leaves to the first one's work: stopped workers kill what their tools started.
 pub(super) const LAST_GRACE: Duration = Duration::from_millis(500);
 

@@ -20,15 +20,9 @@ const _: fn() = || {
 };
 
 /// Claims until nothing is left, and ends what it claimed.
-fn work(path: &Path, me: &str, next_any: bool) -> Vec<JobId> {
+fn work(path: &Path, me: &str, owner: Option<&str>) -> Vec<JobId> {
     let (book, me) = (JobBook::open(path).unwrap(), run(me));
-    let next = || {
-        if next_any {
-            book.claim_next_any(&me, at(2))
-        } else {
-            book.claim_next_of(&run("home"), &me, at(2))
-        }
-    };
+    let next = || book.claim_next(owner, &me, at(2));
     let mut claimed = Vec::new();
     while let Some(job) = next().unwrap() {
         assert_eq!((job.run.as_ref(), job.attempt), (Some(&me), 1));
@@ -46,7 +40,7 @@ fn eight_connections_claim_each_of_500_jobs_once() {
     const JOBS: u64 = 500;
     let test = TestBook::new();
     for _ in 0..JOBS {
-        test.add("ann");
+        test.add_shared("ann");
     }
     let barrier = Barrier::new(8);
     let claimed: Vec<(usize, JobId)> = thread::scope(|scope| {
@@ -55,7 +49,11 @@ fn eight_connections_claim_each_of_500_jobs_once() {
                 let (path, barrier) = (&test.path, &barrier);
                 scope.spawn(move || {
                     barrier.wait();
-                    work(path, &worker.to_string(), worker % 2 == 0)
+                    work(
+                        path,
+                        &worker.to_string(),
+                        (worker % 2 == 0).then_some("ann"),
+                    )
                 })
             })
             .collect();
@@ -90,9 +88,10 @@ fn four_processes_claim_each_job_once() {
         let me = env::var("TRISCOPE_TEST_RUN").unwrap();
         let book = JobBook::open(Path::new(&path)).unwrap();
         for _ in 0..25 {
-            book.add(&task_of("ann"), &run("home"), at(1)).unwrap();
+            book.add_shared(&task_of("ann"), &run("home"), at(1))
+                .unwrap();
         }
-        work(Path::new(&path), &me, false);
+        work(Path::new(&path), &me, None);
         return;
     }
     // The book does not exist yet: they also race to make it.

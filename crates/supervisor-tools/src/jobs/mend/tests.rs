@@ -438,7 +438,7 @@ fn what_a_worker_knows_is_newer_than_its_row() {
     );
     let first = book.get(id(1), None).unwrap().unwrap();
     assert_eq!((first.attempt, first.spawned_by), (2, run("home")));
-    assert!(book.claim_next_any(&run("me"), at(9)).unwrap().is_none());
+    assert!(book.claim_next(None, &run("me"), at(9)).unwrap().is_none());
 }
 
 #[test]
@@ -446,7 +446,7 @@ fn files_that_are_not_ours_to_mend_stay() {
     for sql in [
         "CREATE TABLE songs (name TEXT)",
         "PRAGMA application_id = 77",
-        "PRAGMA application_id = 1951035234; PRAGMA user_version = 2; CREATE TABLE jobs (id)",
+        "PRAGMA application_id = 1951035234; PRAGMA user_version = 3; CREATE TABLE jobs (id)",
     ] {
         let shop = Shop::new();
         shop.worker(1, 1, Status::Success);

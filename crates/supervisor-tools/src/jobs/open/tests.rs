@@ -10,9 +10,9 @@ use std::{
 
 use rusqlite::Connection;
 
-use super::{FORMAT, find_format, migrate};
+use super::{APPLICATION_ID, FORMAT, SCHEMA, find_format, migrate};
 use crate::jobs::{
-    JobBook, JobBookError, JobFilter, JobStatus,
+    BookSummary, JobBook, JobBookError, JobFilter, JobStatus,
     test_support::{TestBook, at, id, run, task_of},
 };
 
@@ -62,7 +62,7 @@ fn commits_wait_for_the_disk_in_a_write_ahead_log() {
         assert_eq!(pragma("journal_mode"), "wal".to_owned().into());
         assert_eq!(pragma("synchronous"), 2.into(), "FULL");
         assert_eq!(pragma("busy_timeout"), 30_000.into());
-        assert_eq!(pragma("user_version"), 1.into());
+        assert_eq!(pragma("user_version"), 2.into());
     }
 }
 
@@ -158,7 +158,7 @@ fn whoever_comes_second_finds_the_tables_made() {
     let mut connections = [0; 2].map(|_| Connection::open(&path).unwrap());
     for connection in &mut connections {
         assert!(find_format(connection, &path).is_ok());
-        migrate(connection, &path).unwrap();
+        migrate(connection, &path, FORMAT).unwrap();
         assert_eq!(find_format(connection, &path).unwrap(), FORMAT);
     }
 }
@@ -168,7 +168,7 @@ fn a_database_of_another_program_is_refused_and_left_alone() {
     let directory = tempfile::tempdir().unwrap();
     for sql in [
         "CREATE TABLE songs (name TEXT)",
-        "CREATE TABLE jobs (id INTEGER PRIMARY KEY); PRAGMA user_version = 1",
+        "CREATE TABLE jobs (id INTEGER PRIMARY KEY); PRAGMA user_version = 2",
         "PRAGMA application_id = 77",
         "PRAGMA user_version = 9",
     ] {
@@ -190,15 +190,15 @@ fn a_book_of_a_later_version_is_refused_and_left_alone() {
     let test = TestBook::new();
     test.book
         .lock()
-        .execute_batch("PRAGMA user_version = 2")
+        .execute_batch("PRAGMA user_version = 3")
         .unwrap();
     let error = refusal(&test.path);
     assert!(
         matches!(
             error,
             JobBookError::TooNew {
-                found: 2,
-                known: 1,
+                found: 3,
+                known: 2,
                 ..
             }
         ),
@@ -210,7 +210,7 @@ fn a_book_of_a_later_version_is_refused_and_left_alone() {
         .lock()
         .pragma_query_value(None, "user_version", |row| row.get(0))
         .unwrap();
-    assert_eq!(format, 2);
+    assert_eq!(format, 3);
 }
 
 #[test]
@@ -272,5 +272,93 @@ fn a_book_that_we_may_not_write_is_named() {
         let new = directory.join("new.sqlite");
         assert_eq!(JobBook::open(&new).is_err(), directory_mode == 0o500);
         set_mode(directory, 0o700);
+    }
+}
+
+/// A book as the version before made it, with a job in each of three states.
+fn of_format_1(path: &Path) {
+    let connection = Connection::open(path).unwrap();
+    connection
+        .execute_batch(&format!(
+            "PRAGMA journal_mode = WAL; {SCHEMA}
+             PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = 1;
+             INSERT INTO jobs (owner, status, spawned_by, run, attempt, created_at, timeout_us, task)
+             VALUES ('ann', 'success', 'gone', 'gone', 1, 1000000, 5, 'first'),
+                    ('bob', 'running', 'gone', 'gone', 1, 1000000, 5, 'second'),
+                    ('ann', 'queued', 'gone', NULL, 0, 1000000, 5, 'third')"
+        ))
+        .unwrap();
+}
+
+#[track_caller]
+fn holds_those_of_format_1(book: &JobBook) {
+    let jobs = book.list(&JobFilter::default()).unwrap();
+    let facts: Vec<_> = jobs.iter().map(|it| (&*it.task, it.status)).collect();
+    let expected = [
+        ("third", JobStatus::Queued),
+        ("second", JobStatus::Running),
+        ("first", JobStatus::Success),
+    ];
+    assert_eq!(facts, expected);
+    for job in &jobs {
+        assert_eq!((job.max_attempts, job.is_shared), (1, false));
+        assert!(job.settings.is_empty() && job.traceparent.is_none());
+    }
+    assert_eq!(book.runs_with_lines().unwrap(), [run("gone")]);
+    assert_eq!(book.share_line_of(&run("gone")).unwrap(), 1);
+    let next = book.claim_next(None, &run("me"), at(2)).unwrap().unwrap();
+    assert_eq!(next.id, id(3));
+}
+
+#[test]
+fn a_book_of_the_version_before_is_brought_up_to_date() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("jobs.sqlite");
+    of_format_1(&path);
+    let expected = BookSummary {
+        jobs: 3,
+        queued: 1,
+        running: 1,
+    };
+    let summary = JobBook::examine(&path).unwrap();
+    assert_eq!(summary, Some(expected), "a look changes nothing");
+    let format = Connection::open(&path).unwrap();
+    assert_eq!(find_format(&format, &path).unwrap(), 1);
+    let book = JobBook::open(&path).unwrap();
+    assert_eq!(find_format(&book.lock(), &path).unwrap(), 2);
+    holds_those_of_format_1(&book);
+    assert_eq!(JobBook::examine(&path).unwrap().unwrap().jobs, 3);
+}
+
+#[test]
+fn a_damaged_book_of_the_version_before_is_mended() {
+    for broken in [0, 1] {
+        let directory = tempfile::tempdir().unwrap();
+        let store = artifact_store::ArtifactStore::open(directory.path()).unwrap();
+        let path = JobBook::path_in(&store);
+        of_format_1(&path);
+        let mut bytes = fs::read(&path).unwrap();
+        let page = if broken == 0 {
+            0 // The schema, or an index:
+        } else {
+            let connection = Connection::open(&path).unwrap();
+            let sql = "SELECT rootpage FROM sqlite_schema WHERE name = 'jobs_by_status'";
+            let root = connection.query_row(sql, [], |row| row.get::<_, i64>(0));
+            usize::try_from(root.unwrap()).unwrap() - 1
+        };
+        bytes[page * 4096..(page + 1) * 4096].fill(0);
+        fs::write(&path, bytes).unwrap();
+        let book = JobBook::of_store(&store).unwrap();
+        // An index is found out by the first who needs it.
+        let queued = JobFilter {
+            status: Some(JobStatus::Queued),
+            ..JobFilter::default()
+        };
+        let n_queued = book.list(&queued).unwrap().len();
+        assert_eq!(n_queued, 1, "{:?}", book.recoveries());
+        let recoveries = book.recoveries();
+        assert_eq!(recoveries.len(), 1, "{recoveries:?}");
+        assert_eq!((recoveries[0].from_book, recoveries[0].queued), (3, 1));
+        holds_those_of_format_1(&book);
     }
 }
