@@ -135,6 +135,8 @@ pub struct Groups {
     names: Names,
     ids: FxHashMap<[NameId; MAX_KEYS], usize>,
     found: Vec<([NameId; MAX_KEYS], Stats)>,
+    /// Groups found lately, by what is cheap to tell of their ids.
+    recent: [usize; 64],
     /// The last source and what its worker, owner and status are called: lines of one source come together.
     last_source: Option<(u64, [NameId; 3])>,
     last_hour: (i64, NameId),
@@ -163,6 +165,7 @@ impl Groups {
             names: Names::default(),
             ids: FxHashMap::default(),
             found: Vec::new(),
+            recent: [0; 64],
             last_source: None,
             last_hour: (i64::MIN, NameId::NONE),
             last_day: (i64::MIN, NameId::NONE),
@@ -253,11 +256,21 @@ impl Groups {
 
     #[inline]
     fn group(&mut self, ids: [NameId; MAX_KEYS]) -> &mut Stats {
+        let sum = ids
+            .iter()
+            .rev()
+            .fold(0, |sum: usize, it| sum.wrapping_mul(7) + it.number());
+        let slot = sum % self.recent.len();
+        let recent = self.recent[slot];
+        if self.found.get(recent).is_some_and(|it| it.0 == ids) {
+            return &mut self.found[recent].1;
+        }
         let next = self.found.len();
         let at = *self.ids.entry(ids).or_insert(next);
         if at == next {
             self.found.push((ids, Stats::default()));
         }
+        self.recent[slot] = at;
         &mut self.found[at].1
     }
 }

@@ -39,24 +39,34 @@
 //! Invariant: the fast path knows the canonical order of the keys that `metrics-core` defines, and no key of its own.
 
 mod distribution;
+mod failures;
 mod fast;
 mod filter;
 mod group;
+mod histogram;
 mod lines;
 mod log_line;
 mod names;
 mod record;
+mod report;
 mod scan;
+mod slow;
 mod source;
 mod spelling;
 mod stats;
+mod table;
 
 pub use crate::{
     distribution::{Distribution, EXACT_UP_TO, SKETCH_ERROR},
+    failures::Failures,
     filter::{Condition, ConditionError, Filter},
     group::{Group, Groups, Key, KeyError, MAX_KEYS},
+    histogram::{EachDuration, Histogram},
     record::{Kind, Moment, Record},
+    report::{ReportOptions, Sort, report},
     scan::{Call, Fold, Place, Problem, Seen, scan},
+    slow::Slowest,
     source::{Input, Source},
     stats::{Stats, TokenSums},
+    table::{Cell, Column, Format, Table},
 };

@@ -128,7 +128,8 @@ impl LineReader {
             }
             while base + (at as u64) < range.to {
                 let text = &buffer[at..filled];
-                if let Some((record, len)) = fast.read(text) {
+                let mut record = Record::EMPTY;
+                if let Some(len) = fast.read(text, &mut record) {
                     lines += 1;
                     at += len;
                     take(lines, Line::Call(&record));

@@ -61,8 +61,8 @@ impl<'a> Call<'a> {
 pub struct Place {
     /// In which source.
     pub source: Arc<Source>,
-    part: u32,
-    line: u64,
+    pub(crate) part: u32,
+    pub(crate) line: u64,
 }
 
 /// What a scan came upon besides its calls.

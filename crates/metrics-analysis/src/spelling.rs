@@ -6,7 +6,14 @@ pub(crate) fn nearest<'a>(typed: &str, names: impl Iterator<Item = &'a str>) -> 
     if typed.len() > 40 {
         return None;
     }
-    let near = names.map(|name| (distance(&typed, name), name));
+    let names: Vec<_> = names.collect();
+    // Whoever types `p95` means what begins so.
+    if typed.len() > 2
+        && let Some(longer) = names.iter().find(|it| it.starts_with(&typed))
+    {
+        return Some(longer);
+    }
+    let near = names.into_iter().map(|name| (distance(&typed, name), name));
     let (distance, name) = near.min_by_key(|it| it.0)?;
     (distance <= 1 + typed.len() / 4).then_some(name)
 }
@@ -55,6 +62,7 @@ mod tests {
             nearest("Duration_MS", names.into_iter()),
             Some("duration_ms")
         );
+        assert_eq!(nearest("dur", names.into_iter()), Some("duration_ms"));
         assert_eq!(nearest("latency", names.into_iter()), None);
     }
 }
