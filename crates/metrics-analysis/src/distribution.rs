@@ -143,6 +143,20 @@ impl Distribution {
         Some(ranks.map(middle))
     }
 
+    /// The same with every value moved to the middle of its bucket: those of two distributions can be compared, whichever of
+    /// them is exact.
+    pub(crate) fn buckets(&self) -> Vec<(u64, u64)> {
+        let mut steps: Vec<(u64, u64)> = Vec::new();
+        for (value, count) in self.steps() {
+            let value = middle_of(bucket_of(value));
+            match steps.last_mut() {
+                Some(last) if last.0 == value => last.1 += count,
+                _ => steps.push((value, count)),
+            }
+        }
+        steps
+    }
+
     /// The values in ascending order, equal ones together (or those of a bucket): one of them, and how many.
     pub fn steps(&self) -> Vec<(u64, u64)> {
         let mut values = self.exact.clone();

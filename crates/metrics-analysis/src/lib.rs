@@ -38,6 +38,7 @@
 //!
 //! Invariant: the fast path knows the canonical order of the keys that `metrics-core` defines, and no key of its own.
 
+mod compare;
 mod distribution;
 mod failures;
 mod fast;
@@ -55,8 +56,10 @@ mod source;
 mod spelling;
 mod stats;
 mod table;
+mod timeline;
 
 pub use crate::{
+    compare::compare,
     distribution::{Distribution, EXACT_UP_TO, SKETCH_ERROR},
     failures::Failures,
     filter::{Condition, ConditionError, Filter},
@@ -69,4 +72,5 @@ pub use crate::{
     source::{Input, Source},
     stats::{Stats, TokenSums},
     table::{Cell, Column, Format, Table},
+    timeline::{MAX_TIMELINE_CALLS, Timeline},
 };

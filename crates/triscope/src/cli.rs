@@ -73,6 +73,11 @@ pub(crate) enum Command {
     /// How long calls take, as bars
     #[command(after_help = ANALYSIS_HELP)]
     Histogram(Histogram),
+    /// One worker's calls on a time axis, with the agent's own time between them
+    Timeline(Timeline),
+    /// What differs between two sets of calls, and whether that is more than noise
+    #[command(after_help = COMPARE_HELP)]
+    Compare(Compare),
     /// Remove the oldest ended workers
     Prune(Prune),
     /// Look for what is wrong, and say what to do about it; changes nothing
@@ -273,6 +278,43 @@ pub(crate) struct Histogram {
     pub(crate) each: bool,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct Timeline {
+    /// A worker's id or directory, or a metrics.jsonl
+    pub(crate) worker: PathBuf,
+    /// table (a drawing), json, jsonl, csv or markdown
+    #[arg(long, default_value = "table")]
+    pub(crate) format: Format,
+}
+
+const COMPARE_HELP: &str = "\
+A and B are each what `report` reads, or a span of time of the data directory's workers, FROM..TO, of which one end may be \
+missing: triscope compare 2025-12-01..2025-12-08 2025-12-08..
+
+EFFECT is how much more often a call of B takes longer than one of A than the other way round, from -1 to 1. A verdict says \
+what is more than noise: chance alone would give one in less than 1 % of comparisons.";
+
+#[derive(Debug, Args)]
+pub(crate) struct Compare {
+    /// Before
+    pub(crate) a: PathBuf,
+    /// After
+    pub(crate) b: PathBuf,
+    #[command(flatten)]
+    pub(crate) filter: CallFilter,
+    /// What to group by, as `report` does
+    #[arg(
+        long,
+        value_name = "KEY,…",
+        value_delimiter = ',',
+        default_value = "model,tool"
+    )]
+    pub(crate) by: Vec<Key>,
+    /// table, json, jsonl, csv or markdown
+    #[arg(long, default_value = "table")]
+    pub(crate) format: Format,
+}
+
 /// Which calls, and how the answer is printed.
 #[derive(Debug, Args)]
 pub(crate) struct Calls {
@@ -407,7 +449,7 @@ fn parse_timeout(text: &str) -> Result<Duration, String> {
 }
 
 /// A timestamp, a day, or an age, counted from now.
-fn parse_moment(text: &str) -> Result<Timestamp, String> {
+pub(crate) fn parse_moment(text: &str) -> Result<Timestamp, String> {
     let moment = text.parse().ok();
     if let Some(moment) = moment.or_else(|| format!("{text}T00:00:00Z").parse().ok()) {
         return Ok(moment);

@@ -33,6 +33,8 @@ pub(crate) fn at_once(cli: &Cli) -> Option<Exit> {
         Command::Slow(arguments) => analysis::slow(common, arguments),
         Command::Failures(arguments) => analysis::failures(common, arguments),
         Command::Histogram(arguments) => analysis::histogram(common, arguments),
+        Command::Timeline(arguments) => analysis::timeline(common, arguments),
+        Command::Compare(arguments) => analysis::compare(common, arguments),
         _ => return None,
     })
 }

@@ -1,4 +1,4 @@
-//! The commands that ask about many calls: `report`, `slow`, `failures`, `histogram`.
+//! The commands that ask about calls: `report`, `slow`, `failures`, `histogram`, `timeline`, `compare`.
 
 use std::{
     io::IsTerminal as _,
@@ -12,8 +12,13 @@ use metrics_analysis::{
     Table, scan,
 };
 
+use metrics_core::Timestamp;
+
 use crate::{
-    cli::{Calls, Common, Failures, Histogram, Report, Slow},
+    cli::{
+        CallFilter, Calls, Common, Compare, Failures, Histogram, Report, Slow, Timeline,
+        parse_moment,
+    },
     exit::Exit,
     output,
 };
@@ -124,19 +129,7 @@ struct Asked<'a> {
 
 impl<'a> Asked<'a> {
     fn new(common: &Common, calls: &'a Calls, with_metadata: bool) -> Result<Self, Exit> {
-        let wanted = &calls.filter;
-        let filter = Filter {
-            since: wanted.since,
-            until: wanted.until,
-            workers: wanted.worker.clone(),
-            owners: wanted.owner.clone(),
-            statuses: wanted.status.iter().map(ToString::to_string).collect(),
-            models: wanted.model.clone(),
-            tools: wanted.tool.clone(),
-            phases: wanted.phase.clone(),
-            condition: wanted.condition.clone(),
-            with_metadata,
-        };
+        let filter = filter(&calls.filter, with_metadata);
         let inputs = if calls.paths.is_empty() {
             vec![Input::Path(data_dir(common)?)]
         } else {
@@ -162,6 +155,88 @@ impl<'a> Asked<'a> {
             _ => text,
         }
     }
+}
+
+fn filter(wanted: &CallFilter, with_metadata: bool) -> Filter {
+    Filter {
+        since: wanted.since,
+        until: wanted.until,
+        workers: wanted.worker.clone(),
+        owners: wanted.owner.clone(),
+        statuses: wanted.status.iter().map(ToString::to_string).collect(),
+        models: wanted.model.clone(),
+        tools: wanted.tool.clone(),
+        phases: wanted.phase.clone(),
+        condition: wanted.condition.clone(),
+        with_metadata,
+    }
+}
+
+pub(super) fn timeline(common: &Common, arguments: &Timeline) -> Exit {
+    let inputs = [input(common, &arguments.worker)];
+    let make = metrics_analysis::Timeline::default;
+    let (timeline, seen) = scan(&inputs, &Filter::default(), make);
+    if seen.files > 1 {
+        return usage("a timeline is of one worker; give its id or directory");
+    }
+    let text = match arguments.format {
+        Format::Table if seen.calls == 0 && seen.missing == 0 => "No calls.\n".to_owned(),
+        // A pipe has no width.
+        Format::Table => {
+            let size = rustix::termios::tcgetwinsize(std::io::stdout());
+            timeline.draw(size.map_or(100, |it| it.ws_col.into()))
+        }
+        format => timeline.table().render(format),
+    };
+    tell(&text, &seen)
+}
+
+pub(super) fn compare(common: &Common, arguments: &Compare) -> Exit {
+    let Compare { by, format, .. } = arguments;
+    if by.len() > MAX_KEYS {
+        return usage(&format!("--by takes at most {MAX_KEYS} keys"));
+    }
+    let with_metadata = by.iter().any(|it| it.needs_metadata());
+    let mut sides = Vec::new();
+    let mut seen_of_both = Vec::new();
+    for side in [&arguments.a, &arguments.b] {
+        let mut filter = filter(&arguments.filter, with_metadata);
+        let input = match span(side) {
+            None => input(common, side),
+            Some((since, until)) => {
+                filter.since = since.max(filter.since);
+                filter.until = until.into_iter().chain(filter.until).min();
+                match data_dir(common) {
+                    Ok(data_dir) => Input::Path(data_dir),
+                    Err(exit) => return exit,
+                }
+            }
+        };
+        let (groups, seen) = scan(&[input], &filter, || Groups::by(by));
+        sides.push(groups.into_groups());
+        seen_of_both.push(seen);
+    }
+    let after = sides.pop().unwrap_or_default();
+    let before = sides.pop().unwrap_or_default();
+    let text = metrics_analysis::compare(by, before, after).render(*format);
+    let exits = seen_of_both
+        .iter()
+        .zip([&*text, ""])
+        .map(|(seen, text)| tell(text, seen));
+    exits.max_by_key(|it| it.code()).unwrap_or(Exit::Done)
+}
+
+/// `FROM..TO`, unless a file is called so.
+fn span(text: &Path) -> Option<(Option<Timestamp>, Option<Timestamp>)> {
+    if text.exists() {
+        return None;
+    }
+    let (from, to) = text.to_str()?.split_once("..")?;
+    let end = |it: &str| match it {
+        "" => Some(None),
+        _ => parse_moment(it).ok().map(Some),
+    };
+    Some((end(from)?, end(to)?))
 }
 
 /// The data directory, which must be there.

@@ -1,0 +1,5 @@
+//! Answers about many calls: what `report`, `slow`, `failures` and `histogram` print.
+
+mod bad_input;
+mod recipes;
+mod report;
