@@ -1,6 +1,6 @@
-//! From `metrics.jsonl` to an answer, against DuckDB, `jq`, and `grep | awk`, where they are installed.
+//! From `metrics.jsonl` to an answer, against `DuckDB`, `jq`, and `grep | awk`, where they are installed.
 //!
-//! The data are made once and kept. The number of events is 5 million, or as `TRISCOPE_BENCH_EVENTS` says; DuckDB is
+//! The data are made once and kept. The number of events is 5 million, or as `TRISCOPE_BENCH_EVENTS` says; `DuckDB` is
 //! looked for in the Python that `DUCKDB_PYTHON` names, else in `python3`.
 
 use std::{
@@ -189,7 +189,7 @@ fn peak_mib() -> u64 {
     kib.unwrap_or(0) / 1024
 }
 
-/// A DuckDB that answers line by line, so that its start is not measured.
+/// A `DuckDB` that answers line by line, so that its start is not measured.
 struct DuckDb {
     child: Child,
     stdin: ChildStdin,
@@ -202,6 +202,7 @@ def cpu():
     it = resource.getrusage(resource.RUSAGE_SELF)
     return it.ru_utime + it.ru_stime
 typed = ", columns={event: 'VARCHAR', model: 'VARCHAR', phase: 'VARCHAR', duration_ms: 'BIGINT'}"
+duckdb.sql("set enable_progress_bar = false")  # It goes to stdout.
 print("ready", flush=True)
 for line in sys.stdin:
     form, path = line.rstrip("\n").split("\t")

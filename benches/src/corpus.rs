@@ -45,7 +45,7 @@ pub(crate) enum Form {
     Log,
 }
 
-/// Numbers that look like chance (SplitMix64).
+/// Numbers that look like chance (`SplitMix64`).
 pub(crate) struct Random(pub(crate) u64);
 
 impl Random {

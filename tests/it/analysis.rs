@@ -1,5 +1,6 @@
-//! Answers about many calls: what `report`, `slow`, `failures` and `histogram` print.
+//! Answers about calls: what `report` and its kin print.
 
 mod bad_input;
 mod recipes;
 mod report;
+mod timeline;

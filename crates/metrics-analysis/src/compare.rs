@@ -156,8 +156,8 @@ fn by_ranks(before: &Distribution, after: &Distribution) -> Difference {
         let in_other = count(other.next_if(|it| it.0 == value));
         larger += in_other * (below + in_one / 2.0);
         below += in_one;
-        let tied = in_one + in_other;
-        ties += tied * (tied * tied - 1.0);
+        let equal = in_one + in_other;
+        ties += equal * (equal * equal - 1.0);
     }
     let n = n_one + n_other;
     let pairs = n_one * n_other;

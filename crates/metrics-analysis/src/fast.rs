@@ -303,7 +303,7 @@ fn decimal(rest: &[u8]) -> Option<(Decimal, &[u8])> {
 /// The digits of eight bytes, each in its byte, where `form` has the highest digit that may stand there; its other
 /// characters must be as they are.
 #[inline]
-fn digits_in_form(text: [u8; 8], form: [u8; 8]) -> Option<u64> {
+pub(crate) fn digits_in_form(text: [u8; 8], form: [u8; 8]) -> Option<u64> {
     let is_digit = |it: u8| it.is_ascii_digit();
     let zeros = form.map(|it| if is_digit(it) { b'0' } else { it });
     let digits = u64::from_le_bytes(text) ^ u64::from_le_bytes(zeros);

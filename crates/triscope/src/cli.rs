@@ -355,7 +355,7 @@ pub(crate) struct CallFilter {
     /// Calls of these workers, by id
     #[arg(long, value_delimiter = ',')]
     pub(crate) worker: Vec<String>,
-    /// Calls that fit a condition, such as "not success and tool = 'ssh_exec'"
+    /// Calls that fit a condition, such as "not success and phase = 'summary'"
     #[arg(long = "where", value_name = "CONDITION")]
     pub(crate) condition: Option<Condition>,
 }

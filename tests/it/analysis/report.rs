@@ -29,7 +29,7 @@ fn all_workers_of_a_data_directory_are_summed_up() {
         let arguments = [&["--by", by, "--format", "json"], named].concat();
         let rows: Vec<Value> = serde_json::from_value(report(&arguments).json()).unwrap();
         let calls = rows.iter().map(|it| it["count"].as_u64().unwrap());
-        (rows.len(), calls.sum::<u64>() as usize)
+        (rows.len(), usize::try_from(calls.sum::<u64>()).unwrap())
     };
     let (n_workers, n_calls) = calls("worker", &["--data-dir", &data_dir]);
     assert_eq!((n_workers, n_calls), (workers.len(), in_files));
