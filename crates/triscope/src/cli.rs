@@ -235,7 +235,7 @@ pub(crate) struct Report {
     /// What to group by, up to four of: event, model, phase, tool, provider, worker, owner, status, hour, day
     #[arg(
         long,
-        value_name = "KEY,…",
+        value_name = "KEYS",
         value_delimiter = ',',
         default_value = "model,tool"
     )]
@@ -305,7 +305,7 @@ pub(crate) struct Compare {
     /// What to group by, as `report` does
     #[arg(
         long,
-        value_name = "KEY,…",
+        value_name = "KEYS",
         value_delimiter = ',',
         default_value = "model,tool"
     )]
