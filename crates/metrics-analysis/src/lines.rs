@@ -171,7 +171,10 @@ fn shrink(buffer: &mut Vec<u8>) {
 
 /// Any line, without its end; blank ones are not handed on.
 fn carefully(line: &[u8], is_first: bool, log: &mut LogReader, take: impl FnOnce(Line<'_>)) {
-    if let Some(record) = log.read_fast(line) {
+    // No JSON object begins like that, and every log line does.
+    if line.first().is_some_and(u8::is_ascii_digit)
+        && let Some(record) = log.read_fast(line)
+    {
         return take(Line::Call(&record));
     }
     let line = if is_first {
@@ -181,7 +184,6 @@ fn carefully(line: &[u8], is_first: bool, log: &mut LogReader, take: impl FnOnce
     };
     match line.trim_ascii().first() {
         None => {}
-        // No JSON object begins like that, and every log line does.
         Some(b'0'..=b'9') => read_carefully(line, |content| {
             take(match content {
                 LogContent::Call(ref record) => Line::Call(record),
