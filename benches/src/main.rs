@@ -2,8 +2,10 @@
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
 mod allocations;
+mod analysis;
 mod choice;
 mod codec;
+mod corpus;
 mod file;
 mod http;
 mod line;
@@ -18,7 +20,11 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let asked: Vec<String> = std::env::args().skip(1).collect();
-    let all: [(&str, fn()); 11] = [
+    if let Some(("generate", rest)) = asked.split_first().map(|(name, rest)| (&**name, rest)) {
+        return corpus::generate(rest);
+    }
+    let all: [(&str, fn()); 12] = [
+        ("analysis", analysis::run),
         ("codec", codec::run),
         ("line", line::run),
         ("record", record::run),

@@ -8,6 +8,7 @@
 
 mod support;
 
+mod analysis;
 mod bad_input;
 mod cli;
 mod doctor;

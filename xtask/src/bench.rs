@@ -5,6 +5,11 @@ use std::process::{Command, ExitCode};
 use crate::workspace::Workspace;
 
 pub(crate) fn run(args: &[String]) -> anyhow::Result<ExitCode> {
+    run_program(args)
+}
+
+/// The benchmarks' program, whose words are also those of other verbs.
+pub(crate) fn run_program(args: &[String]) -> anyhow::Result<ExitCode> {
     let workspace = Workspace::find()?;
     let status = Command::new(workspace.cargo_program())
         .args([

@@ -15,6 +15,7 @@ use std::{env, process::ExitCode};
 
 mod bench;
 mod exec;
+mod generate;
 mod tidy;
 mod verify;
 mod workspace;
@@ -38,6 +39,11 @@ const VERBS: &[Verb] = &[
         name: "bench",
         about: "what recording costs, against peers in the same run; `bench NAME…` for a part",
         run: bench::run,
+    },
+    Verb {
+        name: "generate",
+        about: "made-up events for trying things out; `generate` alone tells its options",
+        run: generate::run,
     },
     Verb {
         name: "tidy",
@@ -72,7 +78,7 @@ fn main() -> ExitCode {
 fn verb_list() -> String {
     let verbs: Vec<String> = VERBS
         .iter()
-        .map(|verb| format!("  {:8} {}\n", verb.name, verb.about))
+        .map(|verb| format!("  {:9} {}\n", verb.name, verb.about))
         .collect();
     format!(
         "usage: cargo xtask <verb> [options]\n\nverbs:\n{}",

@@ -9,6 +9,8 @@ use std::{
 
 use artifact_store::RecordMode;
 use clap::{Args, Parser, Subcommand, builder::NonEmptyStringValueParser};
+use metrics_analysis::{Condition, Format, Key};
+use metrics_core::{Clock, Timestamp};
 use program_agent::OutputFormat;
 use supervisor_tools::RowStatus;
 
@@ -76,6 +78,23 @@ pub(crate) enum Command {
     Grep(Grep),
     /// Print a worker's metadata
     Meta(Job),
+    /// Group calls and sum up their time, tokens and failures
+    #[command(after_help = ANALYSIS_HELP)]
+    Report(Report),
+    /// The slowest calls, with worker and line
+    #[command(after_help = ANALYSIS_HELP)]
+    Slow(Slow),
+    /// Failed calls by tool and error
+    #[command(after_help = ANALYSIS_HELP)]
+    Failures(Failures),
+    /// How long calls take, as bars
+    #[command(after_help = ANALYSIS_HELP)]
+    Histogram(Histogram),
+    /// One worker's calls on a time axis, with the agent's own time between them
+    Timeline(Timeline),
+    /// What differs between two sets of calls, and whether that is more than noise
+    #[command(after_help = COMPARE_HELP)]
+    Compare(Compare),
     /// Remove the oldest ended workers
     Prune(Prune),
     /// Look for what is wrong, and say what to do about it; changes nothing
@@ -275,6 +294,152 @@ pub(crate) struct Grep {
     pub(crate) scope: Scope,
 }
 
+const ANALYSIS_HELP: &str = "\
+PATH is a metrics.jsonl (also .gz or .zst, or of another writer), a log file, a worker's directory or id, a data \
+directory, or - for standard input; without one, all workers of the data directory are read.
+
+--where compares fields with =, !=, <, <=, >, >= and joins comparisons with and, or, not: \
+--where \"duration_ms > 10000 and success = false\". Fields: event, phase, model, tool, provider, worker, owner, status, \
+error, success, start_ts, end_ts, duration_ms, prompt_tokens, completion_tokens, total_tokens, cached_tokens, \
+cache_write_tokens, reasoning_tokens, ttft_ms, attempt, cost_usd. A call without the field fits no comparison.
+
+What cannot be used is counted and named on stderr, and is in no number.
+
+Exit codes: 0 done, also where lines could not be used; 1 a PATH could not be read; 2 bad usage; 3 data directory \
+unusable.";
+
+#[derive(Debug, Args)]
+pub(crate) struct Report {
+    #[command(flatten)]
+    pub(crate) calls: Calls,
+    /// What to group by, up to four of: event, model, phase, tool, provider, worker, owner, status, hour, day
+    #[arg(
+        long,
+        value_name = "KEYS",
+        value_delimiter = ',',
+        default_value = "model,tool"
+    )]
+    pub(crate) by: Vec<Key>,
+    /// The column to sort by: numbers from the largest down, texts upwards [default: the time taken; of times, the time]
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) sort: Option<String>,
+    /// At most so many rows
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<usize>,
+    /// Go on, and print the report anew whenever it changes
+    #[arg(long)]
+    pub(crate) follow: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Slow {
+    #[command(flatten)]
+    pub(crate) calls: Calls,
+    /// So many
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub(crate) limit: usize,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Failures {
+    #[command(flatten)]
+    pub(crate) calls: Calls,
+    /// At most so many rows
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<usize>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Histogram {
+    #[command(flatten)]
+    pub(crate) calls: Calls,
+    /// A row for each duration there is, to the millisecond
+    #[arg(long)]
+    pub(crate) each: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Timeline {
+    /// A worker's id or directory, or a metrics.jsonl
+    pub(crate) worker: PathBuf,
+    /// table (a drawing), json, jsonl, csv or markdown
+    #[arg(long, default_value = "table")]
+    pub(crate) format: Format,
+}
+
+const COMPARE_HELP: &str = "\
+A and B are each what `report` reads, or a span of time of the data directory's workers, FROM..TO, of which one end may be \
+missing: triscope compare 2025-12-01..2025-12-08 2025-12-08..
+
+EFFECT is how much more often a call of B takes longer than one of A than the other way round, from -1 to 1. A verdict says \
+what is more than noise: chance alone would give one in less than 1 % of comparisons.";
+
+#[derive(Debug, Args)]
+pub(crate) struct Compare {
+    /// Before
+    pub(crate) a: PathBuf,
+    /// After
+    pub(crate) b: PathBuf,
+    #[command(flatten)]
+    pub(crate) filter: CallFilter,
+    /// What to group by, as `report` does
+    #[arg(
+        long,
+        value_name = "KEYS",
+        value_delimiter = ',',
+        default_value = "model,tool"
+    )]
+    pub(crate) by: Vec<Key>,
+    /// table, json, jsonl, csv or markdown
+    #[arg(long, default_value = "table")]
+    pub(crate) format: Format,
+}
+
+/// Which calls, and how the answer is printed.
+#[derive(Debug, Args)]
+pub(crate) struct Calls {
+    /// What to read [default: the data directory]
+    #[arg(value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) filter: CallFilter,
+    /// table, json, jsonl, csv or markdown
+    #[arg(long, default_value = "table")]
+    pub(crate) format: Format,
+}
+
+/// Which calls are wanted: those that fit all that is given; of a list, one.
+#[derive(Debug, Args)]
+pub(crate) struct CallFilter {
+    /// Calls that ended then or later: a time, a day, or so long ago (90m, 12h, 7d)
+    #[arg(long, value_name = "TIME", value_parser = parse_moment)]
+    pub(crate) since: Option<Timestamp>,
+    /// Calls that ended before
+    #[arg(long, value_name = "TIME", value_parser = parse_moment)]
+    pub(crate) until: Option<Timestamp>,
+    /// Of these owners' workers
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) owner: Vec<String>,
+    /// Of workers with these statuses, as their metadata has it
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) status: Vec<artifact_store::Status>,
+    /// Calls of these models
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) model: Vec<String>,
+    /// Calls of these tools
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) tool: Vec<String>,
+    /// Model calls in these phases
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) phase: Vec<String>,
+    /// Calls of these workers, by id
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) worker: Vec<String>,
+    /// Calls that fit a condition, such as "not success and phase = 'summary'"
+    #[arg(long = "where", value_name = "CONDITION")]
+    pub(crate) condition: Option<Condition>,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct Doctor {
     /// Only this worker, and more about it: a job's number or a worker's id
@@ -361,6 +526,19 @@ pub(crate) fn parse_timeout(text: &str) -> Result<Duration, String> {
         }
         _ => Err("give a time above 0 and up to a week, such as 90, 1.5s, 5m, 2h or 7d".to_owned()),
     }
+}
+
+/// A timestamp, a day, or an age, counted from now.
+pub(crate) fn parse_moment(text: &str) -> Result<Timestamp, String> {
+    let moment = text.parse().ok();
+    if let Some(moment) = moment.or_else(|| format!("{text}T00:00:00Z").parse().ok()) {
+        return Ok(moment);
+    }
+    let age = parse_age(text).ok();
+    let micros = age.and_then(|it| i64::try_from(it.as_micros()).ok());
+    micros
+        .map(|it| Clock::system().timestamp().plus_micros(-it))
+        .ok_or_else(|| "give a time such as 2025-12-15T04:08:08Z or 2025-12-15, or an age such as 90m, 12h or 7d".to_owned())
 }
 
 /// `90m`, `12h`, `30d`, `2w`, also `45s`. A bare number could be anything.

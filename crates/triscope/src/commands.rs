@@ -1,5 +1,6 @@
 //! The commands, a module each where there is something to them.
 
+mod analysis;
 mod completions;
 mod demo;
 mod demo_server;
@@ -27,6 +28,20 @@ use crate::{
     output,
     tools::ToolArgs,
 };
+
+/// The commands that neither wait for anything nor write: they answer before a runtime would have started.
+pub(crate) fn at_once(cli: &Cli) -> Option<Exit> {
+    let common = &cli.common;
+    Some(match &cli.command {
+        Command::Report(arguments) => analysis::report(common, arguments),
+        Command::Slow(arguments) => analysis::slow(common, arguments),
+        Command::Failures(arguments) => analysis::failures(common, arguments),
+        Command::Histogram(arguments) => analysis::histogram(common, arguments),
+        Command::Timeline(arguments) => analysis::timeline(common, arguments),
+        Command::Compare(arguments) => analysis::compare(common, arguments),
+        _ => return None,
+    })
+}
 
 pub(crate) async fn run(cli: Cli) -> Exit {
     // These do without a store, or want it untouched.
@@ -80,7 +95,7 @@ pub(crate) async fn run(cli: Cli) -> Exit {
         Command::Grep(arguments) => read::grep(&app, arguments).await,
         Command::Meta(arguments) => read::meta(&app, arguments).await,
         Command::Prune(arguments) => prune::prune(&app, arguments).await,
-        Command::Doctor(_) | Command::Completions(_) | Command::Man => Ok(Exit::Done), // Done above.
+        _ => Ok(Exit::Done), // Done above.
     };
     let exit = exit.unwrap_or_else(|failure| failed(&failure));
     tell_of_recoveries(&app, told);

@@ -20,6 +20,9 @@ fn main() -> std::process::ExitCode {
         // clap knows which of its texts are errors.
         Err(error) => return output::print_clap(&error).into(),
     };
+    if let Some(exit) = commands::at_once(&cli) {
+        return exit.into();
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build();

@@ -14,6 +14,14 @@ pub(crate) fn print(text: &str) {
     }
 }
 
+/// Prints `ours`, which a terminal shall obey, and then a text as `print` does.
+pub(crate) fn print_with(ours: &str, text: &str) {
+    if let Err(error) = io::stdout().write_all(ours.as_bytes()) {
+        give_up(&error);
+    }
+    print(text);
+}
+
 /// Prints a text as `print` does. Where stdout takes no more it says how the program shall end, which is the caller's
 /// to do: workers may be running.
 pub(crate) fn try_print(text: &str) -> Result<(), Exit> {

@@ -1,0 +1,270 @@
+//! Records of Tier 3 lines: a quick reader for those without quotes, `log-format`'s parser for all others.
+
+use std::borrow::Cow;
+
+use log_format::{LogLine, parse_line};
+use metrics_core::Timestamp;
+
+use crate::{
+    fast::digits_in_form,
+    record::{Kind, Record},
+};
+
+const DATE_LEN: usize = 11; // `2025-12-15 `
+const LLM_CALL: &[u8] = b"llm_call_complete";
+const TOOL_CALL: &[u8] = b"tool_call_complete";
+
+/// What a log line is to us.
+#[derive(Debug, PartialEq)]
+pub(crate) enum LogContent<R> {
+    Call(R),
+    /// A line about something else.
+    Other,
+    /// Nothing usable, and why.
+    Unusable(String),
+}
+
+/// Reads log lines.
+#[derive(Debug)]
+pub(crate) struct LogReader {
+    /// The date that was last found valid, and its first second: mostly the next line's too.
+    date: [u8; DATE_LEN],
+    day_seconds: i64,
+}
+
+impl Default for LogReader {
+    fn default() -> Self {
+        Self {
+            date: *b"1970-01-01 ",
+            day_seconds: 0,
+        }
+    }
+}
+
+impl LogReader {
+    /// The call of a line whose values are all bare.
+    #[inline]
+    pub(crate) fn read_fast<'a>(&mut self, line: &'a [u8]) -> Option<Record<'a>> {
+        let (date, rest) = line.split_first_chunk::<DATE_LEN>()?;
+        if *date != self.date {
+            self.new_date(date)?;
+        }
+        let (clock, rest) = rest.split_first_chunk::<8>()?;
+        let unix_seconds = self.day_seconds + seconds_of_day(*clock)?;
+        let rest = rest
+            .strip_prefix(b" INFO ")
+            .or_else(|| rest.strip_prefix(b" WARN "))?;
+        // A quote, an escape, a control, a letter beyond ASCII: for the parser. Without an early end this is done many bytes
+        // at a time.
+        let is_odd = |it: &u8| !matches!(it, b' ' | b'!' | b'#'..=b'[' | b']'..=b'~');
+        if rest.iter().fold(false, |odd, it| odd | is_odd(it)) {
+            return None;
+        }
+        let mut draft = Draft::default();
+        let mut tokens = Tokens(rest);
+        match tokens.next()? {
+            LLM_CALL => draft.record.kind = Kind::LlmCall,
+            TOOL_CALL => draft.record.kind = Kind::ToolCall,
+            _ => return None,
+        }
+        let mut last_key: &[u8] = b"";
+        for token in tokens {
+            // A double space leaves an empty token, which has no `=`.
+            let equals = memchr::memchr(b'=', token)?;
+            let (key, value) = (&token[..equals], &token[equals + 1..]);
+            if key.is_empty() || value.is_empty() || memchr::memchr(b'=', value).is_some() {
+                return None;
+            }
+            let is_key = |it: &u8| it.is_ascii_alphanumeric() || matches!(it, b'_' | b'.');
+            if !draft.set(key, value).ok()? && !key.iter().all(is_key) {
+                return None;
+            }
+            last_key = key;
+        }
+        if last_key == b"target" {
+            return None;
+        }
+        draft.finish(unix_seconds).ok()
+    }
+
+    #[cold]
+    fn new_date(&mut self, date: &[u8; DATE_LEN]) -> Option<()> {
+        let text = std::str::from_utf8(date).ok()?;
+        let line = format!("{text}00:00:00 INFO");
+        self.day_seconds = parse_line(&line).ok()?.unix_seconds;
+        self.date = *date;
+        Some(())
+    }
+}
+
+#[inline]
+fn seconds_of_day(clock: [u8; 8]) -> Option<i64> {
+    let digits = digits_in_form(clock, *b"29:59:59")?
+        .to_le_bytes()
+        .map(i64::from);
+    let [h1, h2, _, m1, m2, _, s1, s2] = digits;
+    let (hour, minute, second) = (h1 * 10 + h2, m1 * 10 + m2, s1 * 10 + s2);
+    (hour < 24).then_some((hour * 60 + minute) * 60 + second)
+}
+
+/// Parts between single spaces.
+struct Tokens<'a>(&'a [u8]);
+
+impl<'a> Iterator for Tokens<'a> {
+    type Item = &'a [u8];
+
+    #[inline]
+    fn next(&mut self) -> Option<&'a [u8]> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let end = memchr::memchr(b' ', self.0);
+        let token = &self.0[..end.unwrap_or(self.0.len())];
+        // A space at the very end leaves an empty token, which is no field.
+        self.0 = match end {
+            Some(end) if end + 1 == self.0.len() => b" ",
+            Some(end) => &self.0[end + 1..],
+            None => b"",
+        };
+        Some(token)
+    }
+}
+
+/// Takes any line apart, and hands it to `take` as far as it is a call.
+pub(crate) fn read_carefully<T>(line: &[u8], take: impl FnOnce(LogContent<Record<'_>>) -> T) -> T {
+    let text = match std::str::from_utf8(line) {
+        Ok(text) => text,
+        Err(error) => {
+            let at = error.valid_up_to() + 1;
+            return take(LogContent::Unusable(format!("not UTF-8 at byte {at}")));
+        }
+    };
+    match parse_line(text.strip_suffix('\r').unwrap_or(text)) {
+        Ok(parsed) => take(content(&parsed)),
+        Err(error) => take(LogContent::Unusable(format!("no log line: {error}"))),
+    }
+}
+
+fn content<'a>(line: &'a LogLine<'_>) -> LogContent<Record<'a>> {
+    let mut draft = Draft::default();
+    match line.message.as_bytes() {
+        LLM_CALL if line.is_telemetry() => draft.record.kind = Kind::LlmCall,
+        TOOL_CALL if line.is_telemetry() => draft.record.kind = Kind::ToolCall,
+        _ => return LogContent::Other,
+    }
+    for (key, value) in &line.fields {
+        let value = match value {
+            Cow::Borrowed(value) => value.as_bytes(),
+            Cow::Owned(value) => value.as_bytes(),
+        };
+        if let Err(reason) = draft.set(key.as_bytes(), value) {
+            return LogContent::Unusable(reason);
+        }
+    }
+    match draft.finish(line.unix_seconds) {
+        Ok(record) => LogContent::Call(record),
+        Err(missing) => LogContent::Unusable(format!("field `{missing}` is missing")),
+    }
+}
+
+/// What the fields say so far. A key that comes twice counts as it comes last, as for `LogLine::get`.
+struct Draft<'a> {
+    record: Record<'a>,
+    name: [Option<&'a [u8]>; 2],
+    phase: Option<&'a [u8]>,
+    duration_ms: Option<u64>,
+    success: Option<bool>,
+}
+
+impl Default for Draft<'_> {
+    fn default() -> Self {
+        Self {
+            record: Record::EMPTY,
+            name: [None; 2],
+            phase: None,
+            duration_ms: None,
+            success: None,
+        }
+    }
+}
+
+impl<'a> Draft<'a> {
+    /// Takes a value; whether its key is one of ours.
+    #[inline]
+    fn set(&mut self, key: &[u8], value: &'a [u8]) -> Result<bool, String> {
+        let record = &mut self.record;
+        let usage = &mut record.usage;
+        match key {
+            b"model" => self.name[0] = Some(value),
+            b"tool" => self.name[1] = Some(value),
+            b"phase" => self.phase = Some(value),
+            b"duration_ms" => self.duration_ms = Some(number(key, value)?),
+            b"worker_id" => record.worker = Some(value),
+            b"provider" => record.provider = Some(value),
+            b"error" => record.error = Some(value),
+            b"prompt_tokens" => usage.prompt_tokens = Some(number(key, value)?),
+            b"completion_tokens" => usage.completion_tokens = Some(number(key, value)?),
+            b"total_tokens" => usage.total_tokens = Some(number(key, value)?),
+            b"cached_tokens" => usage.cached_tokens = Some(number(key, value)?),
+            b"cache_write_tokens" => usage.cache_write_tokens = Some(number(key, value)?),
+            b"reasoning_tokens" => usage.reasoning_tokens = Some(number(key, value)?),
+            b"ttft_ms" => record.ttft_ms = Some(number(key, value)?),
+            b"attempt" => record.attempt = Some(number(key, value)?),
+            b"cost_usd" => record.cost_usd = Some(number(key, value)?),
+            b"success" => {
+                self.success = Some(match value {
+                    b"True" | b"true" => true,
+                    b"False" | b"false" => false,
+                    _ => return Err("field `success`: neither True nor False".to_owned()),
+                });
+            }
+            b"event" => {}
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// The record, or the name of the field that is missing.
+    #[inline]
+    fn finish(self, unix_seconds: i64) -> Result<Record<'a>, &'static str> {
+        let mut record = self.record;
+        record.duration_ms = self.duration_ms.ok_or("duration_ms")?;
+        match record.kind {
+            Kind::LlmCall => {
+                record.name = self.name[0].ok_or("model")?;
+                record.phase = self.phase.ok_or("phase")?;
+                record.success = self.success.unwrap_or(record.error.is_none());
+            }
+            Kind::ToolCall => {
+                record = Record {
+                    name: self.name[1].ok_or("tool")?,
+                    success: self.success.ok_or("success")?,
+                    kind: record.kind,
+                    duration_ms: record.duration_ms,
+                    worker: record.worker,
+                    error: record.error,
+                    ..Record::EMPTY
+                };
+            }
+        }
+        record.error = record.error.filter(|it| !record.success && !it.is_empty());
+        let end = Timestamp::from_unix_micros(unix_seconds.saturating_mul(1_000_000));
+        let micros = i64::try_from(record.duration_ms.saturating_mul(1000)).unwrap_or(i64::MAX);
+        record.end = end.into();
+        record.start = end.plus_micros(micros.saturating_neg()).into();
+        Ok(record)
+    }
+}
+
+fn number<T: std::str::FromStr>(key: &[u8], value: &[u8]) -> Result<T, String> {
+    // Rust reads a plus sign, which no writer of ours puts there.
+    let text = std::str::from_utf8(value).ok();
+    let text = text.filter(|it| it.starts_with(|c: char| c.is_ascii_digit()));
+    text.and_then(|it| it.parse().ok()).ok_or_else(|| {
+        let key = String::from_utf8_lossy(key);
+        format!("field `{key}`: not a number that could stand there")
+    })
+}
+
+#[cfg(test)]
+mod tests;
