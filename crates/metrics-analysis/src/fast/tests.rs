@@ -148,6 +148,12 @@ fn what_is_no_time_is_refused() {
         let line = SEED.lines().next().unwrap();
         let line = line.replace("2025-12-15T04:08:08.123456Z", stamp);
         assert!(!agrees(line.as_bytes()).unwrap(), "{stamp}");
+        // Also by a reader that knows the date already.
+        let mut reader = FastReader::default();
+        let good = padded(SEED.lines().next().unwrap().as_bytes());
+        assert!(reader.read(&good, &mut { Record::EMPTY }).is_some());
+        let bad = padded(line.as_bytes());
+        assert_eq!(reader.read(&bad, &mut { Record::EMPTY }), None, "{stamp}");
     }
 }
 
