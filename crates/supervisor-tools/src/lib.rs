@@ -74,8 +74,8 @@ pub use crate::{
     supervisor::{Activity, Cancelled, DEFAULT_CONCURRENCY, Supervisor, SupervisorError},
     texts::{missing_result, one_line},
     tools::{
-        DEFAULT_GREP_HOURS, DEFAULT_LIMIT, DEFAULT_WAIT, SpawnRequest, SupervisorTools, ToolAnswer,
-        ToolFailure,
+        DEFAULT_GREP_HOURS, DEFAULT_LIMIT, DEFAULT_WAIT, FullAnswer, SpawnRequest, SupervisorTools,
+        ToolAnswer, ToolFailure, ToolOutput,
     },
     workers::{RowFilter, RowStatus, RowStatusError, WorkerRow, WorkerRows},
 };

@@ -6,6 +6,7 @@ mod demo_server;
 mod doctor;
 mod exec;
 mod man;
+mod mcp;
 mod prune;
 mod read;
 mod run;
@@ -40,7 +41,7 @@ pub(crate) async fn run(cli: Cli) -> Exit {
     let app = match &cli.command {
         Command::Demo(_) => demo::open(common, mode, models),
         // The worker's tools work where the program was called.
-        Command::Run(_) => std::env::current_dir()
+        Command::Run(_) | Command::Mcp(_) => std::env::current_dir()
             .context("cannot tell the current directory")
             .and_then(|root| App::open(common, IfMissing::Create, &root, mode, models)),
         Command::Exec(_) => App::open(common, IfMissing::Create, Path::new("."), mode, models),
@@ -55,6 +56,7 @@ pub(crate) async fn run(cli: Cli) -> Exit {
         Command::Demo(_) => demo::demo(&app).await,
         Command::Run(arguments) => run::run(&app, arguments).await,
         Command::Exec(arguments) => exec::exec(&app, arguments).await,
+        Command::Mcp(arguments) => mcp::mcp(&app, arguments).await,
         Command::Workers(arguments) => read::workers(&app, arguments).await,
         Command::Result(arguments) => read::result(&app, arguments).await,
         Command::File(arguments) => read::file(&app, arguments).await,
@@ -74,6 +76,7 @@ impl Command {
         match self {
             Self::Demo(arguments) => Models::new(&arguments.models),
             Self::Run(arguments) => Models::new(&arguments.models),
+            Self::Mcp(arguments) => Models::new(&arguments.models),
             _ => Ok(Models::default()),
         }
     }
@@ -83,6 +86,7 @@ impl Command {
             Self::Demo(arguments) => arguments.recording.mode,
             Self::Run(arguments) => arguments.recording.mode,
             Self::Exec(arguments) => arguments.recording.mode,
+            Self::Mcp(arguments) => arguments.recording.mode,
             _ => RecordMode::default(),
         }
     }

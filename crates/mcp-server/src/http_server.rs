@@ -1,0 +1,360 @@
+//! Serving over HTTP, at `/mcp`: who asks is known first, and all that a client can make large or slow has a bound.
+
+use std::{
+    collections::HashMap,
+    convert::Infallible,
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode,
+    header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
+};
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited, combinators::BoxBody};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::graceful::GracefulShutdown,
+};
+use rmcp::{
+    ErrorData,
+    model::ServerJsonRpcMessage,
+    transport::streamable_http_server::{
+        StreamableHttpServerConfig, StreamableHttpService,
+        session::local::{LocalSessionManager, SessionConfig},
+    },
+};
+use supervisor_tools::Supervisor;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{Access, McpServer, incoming};
+
+const PATH: &str = "/mcp";
+const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
+/// Connections that are open at once; others wait.
+const MAX_CONNECTIONS: usize = 128;
+/// Sessions of one owner.
+const MAX_SESSIONS: usize = 256;
+/// A session that nobody uses for so long is over.
+const IDLE_SESSION: Duration = Duration::from_hours(1);
+const MAX_BODY_BYTES: usize = 4 << 20;
+/// How long a client may take to send its headers, and its body.
+const MAX_SENDING: Duration = Duration::from_secs(30);
+/// What answers on their way have to be sent once the server is to end.
+const LAST_ANSWERS: Duration = Duration::from_secs(5);
+/// What accepting a connection waits after it failed, as with no descriptors left.
+const AFTER_A_FAULT: Duration = Duration::from_millis(100);
+
+type Body = BoxBody<Bytes, Infallible>;
+
+/// What one owner's clients talk to.
+struct Service {
+    mcp: StreamableHttpService<McpServer, LocalSessionManager>,
+    sessions: Arc<LocalSessionManager>,
+}
+
+/// How to serve over HTTP.
+#[derive(Debug, Clone)]
+pub struct HttpOptions {
+    /// Who may use the server.
+    pub access: Access,
+    /// Names in `Host` beside `localhost`, the loopback addresses and the address that is listened on; with a port or without.
+    pub hosts: Vec<String>,
+    /// Values of `Origin` that are let through; by default a request of a web page is refused.
+    pub origins: Vec<String>,
+}
+
+/// Why the server cannot serve.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum HttpError {
+    /// Others than the people at this machine could use it.
+    #[error("{0} can be reached from other machines, so whoever uses it needs a token")]
+    NeedsToken(SocketAddr),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// A server that listens, and serves once it is told to.
+#[derive(Debug)]
+pub struct HttpServer {
+    listener: TcpListener,
+    address: SocketAddr,
+    options: HttpOptions,
+}
+
+impl HttpServer {
+    /// Listens on `address`.
+    ///
+    /// # Errors
+    /// [`HttpError::NeedsToken`] for an address that is not of this machine alone, unless tokens are asked for;
+    /// [`HttpError::Bind`].
+    pub async fn bind(address: SocketAddr, options: HttpOptions) -> Result<Self, HttpError> {
+        if !address.ip().to_canonical().is_loopback()
+            && matches!(options.access, Access::Anybody { .. })
+        {
+            return Err(HttpError::NeedsToken(address));
+        }
+        let cannot = |source| HttpError::Bind { address, source };
+        let listener = TcpListener::bind(address).await.map_err(cannot)?;
+        let address = listener.local_addr().map_err(cannot)?;
+        Ok(Self {
+            listener,
+            address,
+            options,
+        })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where a client on this machine finds it.
+    pub fn url(&self) -> String {
+        let mut address = self.address;
+        if address.ip().is_unspecified() {
+            address.set_ip(match address {
+                SocketAddr::V4(_) => IpAddr::from([127, 0, 0, 1]),
+                SocketAddr::V6(_) => IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1]),
+            });
+        }
+        format!("http://{address}{PATH}")
+    }
+
+    /// Serves until `stop` is cancelled; answers on their way have some seconds then.
+    ///
+    /// Each owner has sessions of its own: another one's token finds none of them. Workers go on: ending them is the
+    /// caller's to do.
+    pub async fn serve(self, supervisor: &Supervisor, stop: CancellationToken) {
+        let owners = match &self.options.access {
+            Access::Anybody { owner } => [&**owner].into(),
+            Access::Tokens(tokens) => tokens.owners(),
+        };
+        let services = owners.into_iter().map(|owner| {
+            let server = McpServer::new(supervisor.clone(), owner);
+            (owner.to_owned(), self.service(server, &stop))
+        });
+        let site = Arc::new(Site {
+            services: services.collect(),
+            access: self.options.access.clone(),
+        });
+        let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        let graceful = GracefulShutdown::new();
+        loop {
+            let accepted = async {
+                let permit = Arc::clone(&connections).acquire_owned().await;
+                (self.listener.accept().await, permit)
+            };
+            let (accepted, permit) = tokio::select! {
+                () = stop.cancelled() => break,
+                accepted = accepted => accepted,
+            };
+            match accepted {
+                Ok((stream, _)) => {
+                    let served = graceful.watch(connection(stream, Arc::clone(&site)));
+                    tokio::spawn(async move {
+                        if let Err(error) = served.await {
+                            tracing::debug!(%error, "a connection broke off");
+                        }
+                        drop(permit);
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(AFTER_A_FAULT).await;
+                }
+            }
+        }
+        drop(self.listener);
+        if tokio::time::timeout(LAST_ANSWERS, graceful.shutdown())
+            .await
+            .is_err()
+        {
+            tracing::warn!("some answers could not be sent before the end");
+        }
+    }
+
+    fn service(&self, server: McpServer, stop: &CancellationToken) -> Service {
+        let mut sessions = LocalSessionManager::default();
+        let mut config = SessionConfig::default();
+        config.keep_alive = Some(IDLE_SESSION);
+        sessions.session_config = config;
+        let mut hosts = vec![
+            "localhost".to_owned(),
+            "127.0.0.1".to_owned(),
+            "::1".to_owned(),
+        ];
+        if !self.address.ip().is_unspecified() {
+            hosts.push(self.address.ip().to_string());
+        }
+        hosts.extend(self.options.hosts.iter().cloned());
+        let config = StreamableHttpServerConfig::default()
+            .with_allowed_hosts(hosts)
+            .with_allowed_origins(self.options.origins.clone())
+            .enforce_origin_validation()
+            .with_max_request_body_bytes(MAX_BODY_BYTES)
+            .with_cancellation_token(stop.child_token());
+        let sessions = Arc::new(sessions);
+        let mcp = StreamableHttpService::new(
+            move || Ok(server.for_session()),
+            Arc::clone(&sessions),
+            config,
+        );
+        Service { mcp, sessions }
+    }
+}
+
+/// One connection, for as long as it lasts.
+fn connection(
+    stream: TcpStream,
+    site: Arc<Site>,
+) -> http1::Connection<
+    TokioIo<TcpStream>,
+    impl hyper::service::Service<
+        Request<Incoming>,
+        Response = Response<Body>,
+        Error = Infallible,
+        Future: Send,
+    >,
+> {
+    let service = service_fn(move |request| {
+        let site = Arc::clone(&site);
+        async move { Ok(site.answer(request).await.unwrap_or_else(|refusal| refusal)) }
+    });
+    http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(MAX_SENDING)
+        .serve_connection(TokioIo::new(stream), service)
+}
+
+/// What all connections share.
+struct Site {
+    /// By owner.
+    services: HashMap<String, Service>,
+    access: Access,
+}
+
+impl Site {
+    /// # Errors
+    /// The answer to a request that goes no further.
+    async fn answer(&self, request: Request<Incoming>) -> Result<Response<Body>, Response<Body>> {
+        if request.uri().path() != PATH {
+            return Err(refusal(StatusCode::NOT_FOUND, "only /mcp is served here"));
+        }
+        let owner = self.owner_of(request.headers())?;
+        let Some(service) = self.services.get(owner) else {
+            return Err(refusal(StatusCode::UNAUTHORIZED, "unknown owner"));
+        };
+        let (mut head, body) = request.into_parts();
+        // Nobody further on needs to know it.
+        head.headers.remove(AUTHORIZATION);
+        let body = if head.method == Method::POST {
+            if !head.headers.contains_key(SESSION) {
+                service.check_room().await?;
+            }
+            let body = whole(body).await?;
+            check(&body)?;
+            body
+        } else {
+            Bytes::new()
+        };
+        let request = Request::from_parts(head, Full::new(body));
+        Ok(service.mcp.handle(request).await)
+    }
+
+    fn owner_of(&self, headers: &HeaderMap) -> Result<&str, Response<Body>> {
+        let tokens = match &self.access {
+            Access::Anybody { owner } => return Ok(owner),
+            Access::Tokens(tokens) => tokens,
+        };
+        let mut given = headers.get_all(AUTHORIZATION).iter();
+        let token = match (given.next(), given.next()) {
+            (Some(one), None) => bearer(one),
+            _ => None,
+        };
+        token.and_then(|it| tokens.owner_of(it)).ok_or_else(|| {
+            let text = "a token is needed: `Authorization: Bearer TOKEN`";
+            let mut response = refusal(StatusCode::UNAUTHORIZED, text);
+            let scheme = HeaderValue::from_static("Bearer");
+            response.headers_mut().insert(WWW_AUTHENTICATE, scheme);
+            response
+        })
+    }
+}
+
+impl Service {
+    /// Refuses one more session where there are many.
+    async fn check_room(&self) -> Result<(), Response<Body>> {
+        if self.sessions.sessions.read().await.len() < MAX_SESSIONS {
+            return Ok(());
+        }
+        let text = "too many sessions are open; end some with DELETE";
+        let mut response = refusal(StatusCode::SERVICE_UNAVAILABLE, text);
+        let minute = HeaderValue::from_static("60");
+        response.headers_mut().insert(RETRY_AFTER, minute);
+        Err(response)
+    }
+}
+
+fn bearer(value: &HeaderValue) -> Option<&[u8]> {
+    let (scheme, token) = value.as_bytes().split_at_checked(7)?;
+    scheme
+        .eq_ignore_ascii_case(b"bearer ")
+        .then(|| token.trim_ascii())
+}
+
+/// The whole body.
+///
+/// # Errors
+/// The answer to one that is too long, too slow or broken off.
+async fn whole(body: Incoming) -> Result<Bytes, Response<Body>> {
+    let body = Limited::new(body, MAX_BODY_BYTES).collect();
+    match tokio::time::timeout(MAX_SENDING, body).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(refusal(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "a message has at most 4 MiB",
+        )),
+        Ok(Err(_)) => Err(refusal(StatusCode::BAD_REQUEST, "the body broke off")),
+        Err(_) => Err(refusal(
+            StatusCode::REQUEST_TIMEOUT,
+            "the body was too slow",
+        )),
+    }
+}
+
+/// Refuses what is no message; the protocol's own error says why.
+fn check(body: &[u8]) -> Result<(), Response<Body>> {
+    let (error, id) = match incoming::read(body) {
+        Ok(_) => return Ok(()),
+        Err(Some(refused)) => (refused.error, refused.id),
+        Err(None) => (ErrorData::invalid_request("not a message", None), None),
+    };
+    let error = serde_json::to_vec(&ServerJsonRpcMessage::error(error, id)).unwrap_or_default();
+    let mut response = Response::new(Full::new(error.into()).boxed());
+    *response.status_mut() = StatusCode::BAD_REQUEST;
+    let json = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(CONTENT_TYPE, json);
+    Err(response)
+}
+
+fn refusal(status: StatusCode, text: &'static str) -> Response<Body> {
+    let mut response = Response::new(Full::new(Bytes::from_static(text.as_bytes())).boxed());
+    *response.status_mut() = status;
+    response
+}
