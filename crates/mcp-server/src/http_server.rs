@@ -234,7 +234,7 @@ fn connection(
 > {
     let service = service_fn(move |request| {
         let site = Arc::clone(&site);
-        async move { Ok(site.answer(request).await.unwrap_or_else(|refusal| refusal)) }
+        async move { Ok(site.answer(request).await.unwrap_or_else(Refusal::response)) }
     });
     http1::Builder::new()
         .timer(TokioTimer::new())
@@ -249,17 +249,26 @@ struct Site {
     access: Access,
 }
 
+/// Why a request goes no further.
+enum Refusal {
+    /// With a word on it.
+    Plain(StatusCode, &'static str),
+    /// Nobody knows who asks.
+    NoToken,
+    /// One more session would be too many.
+    NoRoom,
+    /// The protocol's own error for what is no message.
+    NoMessage(Box<ServerJsonRpcMessage>),
+}
+
 impl Site {
-    /// # Errors
-    /// The answer to a request that goes no further.
-    async fn answer(&self, request: Request<Incoming>) -> Result<Response<Body>, Response<Body>> {
+    async fn answer(&self, request: Request<Incoming>) -> Result<Response<Body>, Refusal> {
         if request.uri().path() != PATH {
-            return Err(refusal(StatusCode::NOT_FOUND, "only /mcp is served here"));
+            let text = "only /mcp is served here";
+            return Err(Refusal::Plain(StatusCode::NOT_FOUND, text));
         }
-        let owner = self.owner_of(request.headers())?;
-        let Some(service) = self.services.get(owner) else {
-            return Err(refusal(StatusCode::UNAUTHORIZED, "unknown owner"));
-        };
+        let owner = self.owner_of(request.headers()).ok_or(Refusal::NoToken)?;
+        let service = self.services.get(owner).ok_or(Refusal::NoToken)?;
         let (mut head, body) = request.into_parts();
         // Nobody further on needs to know it.
         head.headers.remove(AUTHORIZATION);
@@ -273,42 +282,78 @@ impl Site {
         } else {
             Bytes::new()
         };
+        let is_goodbye = head.method == Method::DELETE;
         let request = Request::from_parts(head, Full::new(body));
-        Ok(service.mcp.handle(request).await)
+        let mut response = service.mcp.handle(request).await;
+        if is_goodbye && response.status() == StatusCode::ACCEPTED {
+            // The session is over by now, and clients take "accepted" for a failure.
+            *response.status_mut() = StatusCode::NO_CONTENT;
+        }
+        Ok(response)
     }
 
-    fn owner_of(&self, headers: &HeaderMap) -> Result<&str, Response<Body>> {
+    /// Whose request it is, if anybody's.
+    fn owner_of(&self, headers: &HeaderMap) -> Option<&str> {
         let tokens = match &self.access {
-            Access::Anybody { owner } => return Ok(owner),
+            Access::Anybody { owner } => return Some(owner),
             Access::Tokens(tokens) => tokens,
         };
         let mut given = headers.get_all(AUTHORIZATION).iter();
-        let token = match (given.next(), given.next()) {
-            (Some(one), None) => bearer(one),
+        match (given.next(), given.next()) {
+            (Some(one), None) => tokens.owner_of(bearer(one)?),
             _ => None,
-        };
-        token.and_then(|it| tokens.owner_of(it)).ok_or_else(|| {
-            let text = "a token is needed: `Authorization: Bearer TOKEN`";
-            let mut response = refusal(StatusCode::UNAUTHORIZED, text);
-            let scheme = HeaderValue::from_static("Bearer");
-            response.headers_mut().insert(WWW_AUTHENTICATE, scheme);
-            response
-        })
+        }
     }
 }
 
 impl Service {
     /// Refuses one more session where there are many.
-    async fn check_room(&self) -> Result<(), Response<Body>> {
+    async fn check_room(&self) -> Result<(), Refusal> {
         if self.sessions.sessions.read().await.len() < MAX_SESSIONS {
-            return Ok(());
+            Ok(())
+        } else {
+            Err(Refusal::NoRoom)
         }
-        let text = "too many sessions are open; end some with DELETE";
-        let mut response = refusal(StatusCode::SERVICE_UNAVAILABLE, text);
-        let minute = HeaderValue::from_static("60");
-        response.headers_mut().insert(RETRY_AFTER, minute);
-        Err(response)
     }
+}
+
+impl Refusal {
+    fn response(self) -> Response<Body> {
+        let (status, text, header) = match self {
+            Self::Plain(status, text) => (status, text, None),
+            Self::NoToken => (
+                StatusCode::UNAUTHORIZED,
+                "a token is needed: `Authorization: Bearer TOKEN`",
+                Some((WWW_AUTHENTICATE, "Bearer")),
+            ),
+            Self::NoRoom => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "too many sessions are open; end some with DELETE",
+                Some((RETRY_AFTER, "60")),
+            ),
+            Self::NoMessage(error) => {
+                let error = serde_json::to_vec(&error).unwrap_or_default();
+                let json = Some((CONTENT_TYPE, "application/json"));
+                return response(StatusCode::BAD_REQUEST, error.into(), json);
+            }
+        };
+        response(status, Bytes::from_static(text.as_bytes()), header)
+    }
+}
+
+fn response(
+    status: StatusCode,
+    body: Bytes,
+    header: Option<(HeaderName, &'static str)>,
+) -> Response<Body> {
+    let mut response = Response::new(Full::new(body).boxed());
+    *response.status_mut() = status;
+    if let Some((name, value)) = header {
+        response
+            .headers_mut()
+            .insert(name, HeaderValue::from_static(value));
+    }
+    response
 }
 
 fn bearer(value: &HeaderValue) -> Option<&[u8]> {
@@ -318,43 +363,27 @@ fn bearer(value: &HeaderValue) -> Option<&[u8]> {
         .then(|| token.trim_ascii())
 }
 
-/// The whole body.
-///
-/// # Errors
-/// The answer to one that is too long, too slow or broken off.
-async fn whole(body: Incoming) -> Result<Bytes, Response<Body>> {
+/// The whole body, unless it is too long, too slow or broken off.
+async fn whole(body: Incoming) -> Result<Bytes, Refusal> {
     let body = Limited::new(body, MAX_BODY_BYTES).collect();
-    match tokio::time::timeout(MAX_SENDING, body).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(refusal(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "a message has at most 4 MiB",
-        )),
-        Ok(Err(_)) => Err(refusal(StatusCode::BAD_REQUEST, "the body broke off")),
-        Err(_) => Err(refusal(
-            StatusCode::REQUEST_TIMEOUT,
-            "the body was too slow",
-        )),
-    }
+    let (status, text) = match tokio::time::timeout(MAX_SENDING, body).await {
+        Ok(Ok(body)) => return Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            (StatusCode::PAYLOAD_TOO_LARGE, "a message has at most 4 MiB")
+        }
+        Ok(Err(_)) => (StatusCode::BAD_REQUEST, "the body broke off"),
+        Err(_) => (StatusCode::REQUEST_TIMEOUT, "the body was too slow"),
+    };
+    Err(Refusal::Plain(status, text))
 }
 
-/// Refuses what is no message; the protocol's own error says why.
-fn check(body: &[u8]) -> Result<(), Response<Body>> {
+/// Refuses what is no message.
+fn check(body: &[u8]) -> Result<(), Refusal> {
     let (error, id) = match incoming::read(body) {
         Ok(_) => return Ok(()),
         Err(Some(refused)) => (refused.error, refused.id),
         Err(None) => (ErrorData::invalid_request("not a message", None), None),
     };
-    let error = serde_json::to_vec(&ServerJsonRpcMessage::error(error, id)).unwrap_or_default();
-    let mut response = Response::new(Full::new(error.into()).boxed());
-    *response.status_mut() = StatusCode::BAD_REQUEST;
-    let json = HeaderValue::from_static("application/json");
-    response.headers_mut().insert(CONTENT_TYPE, json);
-    Err(response)
-}
-
-fn refusal(status: StatusCode, text: &'static str) -> Response<Body> {
-    let mut response = Response::new(Full::new(Bytes::from_static(text.as_bytes())).boxed());
-    *response.status_mut() = status;
-    response
+    let error = ServerJsonRpcMessage::error(error, id);
+    Err(Refusal::NoMessage(Box::new(error)))
 }

@@ -6,6 +6,7 @@
 )]
 
 use std::{
+    fmt::Write as _,
     sync::{
         Arc,
         atomic::{AtomicU8, Ordering},
@@ -86,10 +87,10 @@ fn message_of(id: JobId, metadata: &Metadata) -> String {
     let mut message = format!("job {id} (worker {worker_id}) ended: {status}");
     if let Some(micros) = metadata.duration_us {
         let duration = DurationText(Duration::from_micros(micros));
-        message.push_str(&format!(" after {duration}"));
+        let _ = write!(message, " after {duration}");
     }
     if let Some(lost) = metadata.events_lost.filter(|it| *it > 0) {
-        message.push_str(&format!(", {lost} events lost"));
+        let _ = write!(message, ", {lost} events lost");
     }
     message
 }

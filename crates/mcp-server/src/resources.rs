@@ -1,6 +1,6 @@
 //! Workers' files as resources: the newest workers' in a list, all others by their URIs.
 
-use artifact_store::{ArtifactStore, MAX_READ_BYTES, StoreError, file_names};
+use artifact_store::{ArtifactStore, StoreError, file_names};
 use metrics_core::WorkerId;
 use rmcp::{
     ErrorData,
@@ -14,7 +14,7 @@ use supervisor_tools::{RowFilter, Supervisor, SupervisorTools, ToolFailure};
 
 use crate::{
     resource_uri::{self, FileUri},
-    server::without_prefix,
+    server::{MAX_FILE_BYTES, without_prefix},
 };
 
 /// The list ends with so many workers: some hosts put all of it before the user.
@@ -25,7 +25,7 @@ const PAGE_WORKERS: usize = 20;
 /// How the files of any worker are named.
 pub(crate) fn templates() -> Vec<ResourceTemplate> {
     let size = format!(
-        "At most {MAX_READ_BYTES} bytes are given at once; what is cut says with which offset, in bytes, it goes on."
+        "At most {MAX_FILE_BYTES} bytes are given at once; what is cut says with which offset, in bytes, it goes on."
     );
     vec![
         ResourceTemplate::new("triscope://workers/{worker_id}/{+path}{?offset}", "worker file")

@@ -25,6 +25,9 @@ use crate::{log_messages::Level, outbox::Outbox, resources, tool_list};
 
 /// Answers that are made at once. Each may take some megabytes.
 const PARALLEL_ANSWERS: usize = 8;
+/// What is given of a file at once. A tool's answer holds it twice, as text and as data, and some clients take no message
+/// above 1 MiB.
+pub(crate) const MAX_FILE_BYTES: usize = 256 << 10;
 
 /// An owner's workers, for one client. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -82,7 +85,7 @@ impl McpServer {
 
 /// The owner's tools, and with them the one decision who runs what they spawn: this process.
 fn tools_of(supervisor: &Supervisor, owner: &str) -> SupervisorTools {
-    supervisor.tools(Some(owner))
+    supervisor.tools(Some(owner)).read_bytes(MAX_FILE_BYTES)
 }
 
 impl ServerHandler for McpServer {

@@ -38,7 +38,7 @@ const TOO_MANY_REQUESTS: ErrorCode = ErrorCode(-32000);
 /// be answered. Workers go on: ending them is the caller's to do.
 pub async fn serve_stdio(server: McpServer, stop: CancellationToken) {
     let (reader, writer) = rmcp::transport::stdio_pipes();
-    serve(server, reader, writer, stop).await;
+    Box::pin(serve(server, reader, writer, stop)).await;
 }
 
 async fn serve(

@@ -7,74 +7,28 @@ use serde_json::Value;
 use supervisor_tools::SupervisorTools;
 
 /// What a tool does to the world.
-struct Hints {
-    title: &'static str,
-    /// It changes nothing.
-    read_only: bool,
-    /// What it changes is gone.
-    destructive: bool,
-    /// Calling it again changes nothing more.
-    idempotent: bool,
-    /// It reaches what is outside of triscope: a worker does what its task says.
-    open_world: bool,
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Effect {
+    /// None: it reads.
+    Reads,
+    /// It ends what runs; doing so again changes nothing more.
+    Stops,
+    /// Whatever its task makes a worker do: its tools run commands and reach the network.
+    Anything,
 }
 
-const READS: Hints = Hints {
-    title: "",
-    read_only: true,
-    destructive: false,
-    idempotent: true,
-    open_world: false,
-};
-
-fn hints(tool: &str) -> Hints {
+fn title_and_effect(tool: &str) -> (&'static str, Effect) {
     match tool {
-        "spawn_worker" => Hints {
-            title: "Hand a task to a worker",
-            read_only: false,
-            destructive: true, // A worker's tools run commands.
-            idempotent: false,
-            open_world: true,
-        },
-        "cancel_worker" => Hints {
-            title: "Stop a worker",
-            read_only: false,
-            destructive: true,
-            idempotent: true,
-            open_world: false,
-        },
-        "list_workers" => Hints {
-            title: "List workers",
-            ..READS
-        },
-        "read_worker_result" => Hints {
-            title: "Read a worker's result",
-            ..READS
-        },
-        "read_worker_file" => Hints {
-            title: "Read a worker's file",
-            ..READS
-        },
-        "grep_workers" => Hints {
-            title: "Search all workers' files",
-            ..READS
-        },
-        "get_worker_metadata" => Hints {
-            title: "Read a worker's metadata",
-            ..READS
-        },
-        "worker_metrics" => Hints {
-            title: "See where a worker's time and tokens went",
-            ..READS
-        },
+        "spawn_worker" => ("Hand a task to a worker", Effect::Anything),
+        "cancel_worker" => ("Stop a worker", Effect::Stops),
+        "list_workers" => ("List workers", Effect::Reads),
+        "read_worker_result" => ("Read a worker's result", Effect::Reads),
+        "read_worker_file" => ("Read a worker's file", Effect::Reads),
+        "grep_workers" => ("Search all workers' files", Effect::Reads),
+        "get_worker_metadata" => ("Read a worker's metadata", Effect::Reads),
+        "worker_metrics" => ("See where a worker's time and tokens went", Effect::Reads),
         // A client shall think the worst of what is not described here.
-        _ => Hints {
-            title: "",
-            read_only: false,
-            destructive: true,
-            idempotent: false,
-            open_world: true,
-        },
+        _ => ("", Effect::Anything),
     }
 }
 
@@ -82,15 +36,15 @@ fn hints(tool: &str) -> Hints {
 pub(crate) fn all() -> Vec<Tool> {
     let definitions = SupervisorTools::definitions().into_iter();
     let tools = definitions.map(|it| {
-        let hints = hints(&it.name);
-        let annotations = ToolAnnotations::with_title(hints.title)
-            .read_only(hints.read_only)
-            .destructive(hints.destructive)
-            .idempotent(hints.idempotent)
-            .open_world(hints.open_world);
+        let (title, effect) = title_and_effect(&it.name);
+        let annotations = ToolAnnotations::with_title(title)
+            .read_only(effect == Effect::Reads)
+            .destructive(effect != Effect::Reads)
+            .idempotent(effect != Effect::Anything)
+            .open_world(effect == Effect::Anything);
         let output = SupervisorTools::output_schema(&it.name).map(object);
         let mut tool = Tool::new(it.name, it.description, object(it.parameters));
-        tool.title = Some(hints.title.to_owned());
+        tool.title = Some(title.to_owned());
         tool.output_schema = output;
         tool.annotations = Some(annotations);
         tool

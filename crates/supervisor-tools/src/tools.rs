@@ -52,6 +52,7 @@ pub struct SupervisorTools {
     supervisor: Supervisor,
     /// `None` sees everybody's.
     owner: Option<String>,
+    read_bytes: usize,
 }
 
 /// What `spawn_worker` is asked.
@@ -85,6 +86,7 @@ impl Supervisor {
         SupervisorTools {
             supervisor: self.clone(),
             owner: owner.map(str::to_owned),
+            read_bytes: MAX_READ_BYTES,
         }
     }
 }
@@ -93,6 +95,13 @@ impl SupervisorTools {
     /// The tools as a model sees them, with JSON schemas for their arguments.
     pub fn definitions() -> Vec<ToolDefinition> {
         definitions::all()
+    }
+
+    /// Gives at most so many bytes of a file at once, and of a result; 1 MiB unless told otherwise.
+    #[must_use]
+    pub fn read_bytes(mut self, max: usize) -> Self {
+        self.read_bytes = max;
+        self
     }
 
     /// Writes a job down and starts it; with `wait` gives its result.
@@ -246,7 +255,8 @@ impl SupervisorTools {
         let (name, job_id) = (found.name(), found.job_id());
         let head = texts::result_head(&found.metadata);
         let reader = found.reader;
-        let result = blocking(move || reader.read_file(file_names::RESULT, 0, MAX_READ_BYTES));
+        let max = self.read_bytes;
+        let result = blocking(move || reader.read_file(file_names::RESULT, 0, max));
         let (result, next_offset) = match result.await? {
             Ok(part) => {
                 let next = part.is_cut().then_some(part.next_offset);
@@ -294,7 +304,7 @@ impl SupervisorTools {
     async fn file_in_full(&self, job: &JobRef, file: &str, offset: u64) -> FullAnswer {
         let (name, reader) = self.files(job).await?;
         let worker_id = reader.id().clone();
-        let part = read_part(reader, file, offset).await?;
+        let part = self.read_part(reader, file, offset).await?;
         let data = known(json!({
             "worker_id": worker_id.as_str(),
             "file_path": file,
@@ -324,7 +334,26 @@ impl SupervisorTools {
         offset: u64,
     ) -> Result<FilePart, ToolFailure> {
         let (_, reader) = self.files(job).await?;
-        read_part(reader, file, offset).await
+        self.read_part(reader, file, offset).await
+    }
+
+    /// Reads a part of a file, which must not lie behind the file's end.
+    async fn read_part(
+        &self,
+        reader: WorkerReader,
+        file: &str,
+        offset: u64,
+    ) -> Result<FilePart, ToolFailure> {
+        let (path, max) = (file.to_owned(), self.read_bytes);
+        let part = blocking(move || reader.read_file(&path, offset, max)).await??;
+        if offset > 0 && part.text.is_empty() && !part.is_cut() {
+            return Err(ToolFailure::Refused(format!(
+                "`{}` has {} bytes, none at offset {offset}. Read it from a smaller offset.",
+                texts::one_line(file),
+                part.total_bytes
+            )));
+        }
+        Ok(part)
     }
 
     /// Matching lines of all the owner's workers of the last hours.
@@ -644,20 +673,6 @@ fn damaged(found: &DamagedWorker) -> ToolFailure {
         "the metadata of {name}, {} in the job book, cannot be read: {problem}. Its other files may be whole: call read_worker_file with file_path=result.txt.",
         found.job.status
     ))
-}
-
-/// Reads a part of a file, which must not lie behind the file's end.
-async fn read_part(reader: WorkerReader, file: &str, offset: u64) -> Result<FilePart, ToolFailure> {
-    let path = file.to_owned();
-    let part = blocking(move || reader.read_file(&path, offset, MAX_READ_BYTES)).await??;
-    if offset > 0 && part.text.is_empty() && !part.is_cut() {
-        return Err(ToolFailure::Refused(format!(
-            "`{}` has {} bytes, none at offset {offset}. Read it from a smaller offset.",
-            texts::one_line(file),
-            part.total_bytes
-        )));
-    }
-    Ok(part)
 }
 
 async fn blocking<T: Send + 'static>(
