@@ -15,7 +15,11 @@ use http::{
     header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
 };
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited, combinators::BoxBody};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper::{
+    body::{Body as _, Incoming},
+    server::conn::http1,
+    service::service_fn,
+};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::GracefulShutdown,
@@ -365,12 +369,14 @@ fn bearer(value: &HeaderValue) -> Option<&[u8]> {
 
 /// The whole body, unless it is too long, too slow or broken off.
 async fn whole(body: Incoming) -> Result<Bytes, Refusal> {
+    let too_long = (StatusCode::PAYLOAD_TOO_LARGE, "a message has at most 4 MiB");
+    if body.size_hint().lower() > MAX_BODY_BYTES as u64 {
+        return Err(Refusal::Plain(too_long.0, too_long.1)); // It says so itself.
+    }
     let body = Limited::new(body, MAX_BODY_BYTES).collect();
     let (status, text) = match tokio::time::timeout(MAX_SENDING, body).await {
         Ok(Ok(body)) => return Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            (StatusCode::PAYLOAD_TOO_LARGE, "a message has at most 4 MiB")
-        }
+        Ok(Err(error)) if error.is::<LengthLimitError>() => too_long,
         Ok(Err(_)) => (StatusCode::BAD_REQUEST, "the body broke off"),
         Err(_) => (StatusCode::REQUEST_TIMEOUT, "the body was too slow"),
     };

@@ -413,7 +413,7 @@ fn a_thousand_requests_at_once_get_an_answer_each() {
 
 #[test]
 fn a_client_that_reads_nothing_does_not_fill_the_memory() {
-    const REQUESTS: usize = 400;
+    const REQUESTS: usize = 150;
     const MAX_KIB: u64 = 256 << 10;
     let mut server = StdioServer::start_unread(&[]);
     let begin = json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {
