@@ -121,11 +121,8 @@ async fn files_and_results_are_cut_where_they_are_told_to() {
     assert_eq!(part.data["text"].as_str().unwrap().len(), 1000);
     assert_eq!(part.data["next_offset"], 1010);
     assert!(part.text.ends_with("go on with offset=1010]"));
-    let part = tools.file_part(
-        &crate::JobRef::Job(id),
-        "tool_calls/001_lines.txt",
-        2_999_990,
-    );
+    let job = crate::JobRef::Job(id);
+    let part = tools.file_part(&job, "tool_calls/001_lines.txt", 2_999_990);
     assert!(!part.await.unwrap().is_cut());
 }
 
