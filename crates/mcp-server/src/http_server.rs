@@ -1,5 +1,7 @@
 //! Serving over HTTP, at `/mcp`: who asks is known first, and all that a client can make large or slow has a bound.
 
+mod requests;
+
 use std::{
     collections::HashMap,
     convert::Infallible,
@@ -26,7 +28,7 @@ use hyper_util::{
 };
 use rmcp::{
     ErrorData,
-    model::ServerJsonRpcMessage,
+    model::{RequestId, ServerJsonRpcMessage},
     transport::streamable_http_server::{
         StreamableHttpServerConfig, StreamableHttpService,
         session::local::{LocalSessionManager, SessionConfig},
@@ -39,6 +41,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+use self::requests::Requests;
 use crate::{Access, McpServer, incoming};
 
 const PATH: &str = "/mcp";
@@ -63,6 +66,7 @@ type Body = BoxBody<Bytes, Infallible>;
 struct Service {
     mcp: StreamableHttpService<McpServer, LocalSessionManager>,
     sessions: Arc<LocalSessionManager>,
+    requests: Requests,
 }
 
 /// How to serve over HTTP.
@@ -219,7 +223,11 @@ impl HttpServer {
             Arc::clone(&sessions),
             config,
         );
-        Service { mcp, sessions }
+        Service {
+            mcp,
+            sessions,
+            requests: Requests::default(),
+        }
     }
 }
 
@@ -263,6 +271,8 @@ enum Refusal {
     NoRoom,
     /// The protocol's own error for what is no message.
     NoMessage(Box<ServerJsonRpcMessage>),
+    /// The answer to another request would pass for this one's.
+    SameId,
 }
 
 impl Site {
@@ -276,12 +286,16 @@ impl Site {
         let (mut head, body) = request.into_parts();
         // Nobody further on needs to know it.
         head.headers.remove(AUTHORIZATION);
+        let mut request_in_flight = None;
         let body = if head.method == Method::POST {
             if !head.headers.contains_key(SESSION) {
                 service.check_room().await?;
             }
             let body = whole(body).await?;
-            check(&body)?;
+            let id = check(&body)?;
+            if let (Some(id), Some(session)) = (id, head.headers.get(SESSION)) {
+                request_in_flight = Some(service.requests.begin(session, id)?);
+            }
             body
         } else {
             Bytes::new()
@@ -293,7 +307,10 @@ impl Site {
             // The session is over by now, and clients take "accepted" for a failure.
             *response.status_mut() = StatusCode::NO_CONTENT;
         }
-        Ok(response)
+        Ok(response.map(|body| match request_in_flight {
+            Some(request) => request.until_answered(body),
+            None => body,
+        }))
     }
 
     /// Whose request it is, if anybody's.
@@ -335,6 +352,12 @@ impl Refusal {
                 "too many sessions are open; end some with DELETE",
                 Some((RETRY_AFTER, "60")),
             ),
+            Self::SameId => {
+                let text = "a request with this id is being answered; give each its own";
+                let error = ErrorData::invalid_request(text, None);
+                let error = ServerJsonRpcMessage::error(error, None);
+                return Self::NoMessage(Box::new(error)).response();
+            }
             Self::NoMessage(error) => {
                 let error = serde_json::to_vec(&error).unwrap_or_default();
                 let json = Some((CONTENT_TYPE, "application/json"));
@@ -383,10 +406,10 @@ async fn whole(body: Incoming) -> Result<Bytes, Refusal> {
     Err(Refusal::Plain(status, text))
 }
 
-/// Refuses what is no message.
-fn check(body: &[u8]) -> Result<(), Refusal> {
+/// Refuses what is no message; of a request gives the id.
+fn check(body: &[u8]) -> Result<Option<RequestId>, Refusal> {
     let (error, id) = match incoming::read(body) {
-        Ok(_) => return Ok(()),
+        Ok(message) => return Ok(message.into_request().map(|(_, id)| id)),
         Err(Some(refused)) => (refused.error, refused.id),
         Err(None) => (ErrorData::invalid_request("not a message", None), None),
     };

@@ -7,7 +7,11 @@ use std::{
 
 use serde_json::json;
 
-use super::http_client::{HttpServer, message, request};
+use super::{
+    http_client::{HttpServer, message, request},
+    lifetimes::HeldModel,
+};
+use crate::support::eventually;
 
 #[test]
 fn every_request_is_answered_as_the_protocols_say_and_the_server_goes_on() {
@@ -228,4 +232,63 @@ fn clients_that_stop_in_the_middle_do_not_hold_up_others() {
     }
     drop(slow);
     assert_eq!(session.answer("ping", &json!({}))["result"], json!({}));
+}
+
+/// The first bytes of an answer, up to and with `text`.
+fn read_to(stream: &mut impl std::io::Read, text: &str) {
+    let mut read = Vec::new();
+    while !read.ends_with(text.as_bytes()) {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).unwrap();
+        read.push(byte[0]);
+    }
+}
+
+#[test]
+fn requests_with_one_id_are_not_mixed_up_and_a_cancelled_one_leaves_its_worker() {
+    let model = HeldModel::start();
+    let options = model.options();
+    let server = HttpServer::start(&options.each_ref().map(|it| &**it));
+    let session = server.session(&[]);
+    let wait = json!({
+        "name": "spawn_worker", "arguments": {"task": "wait for it", "wait": true, "wait_seconds": 600},
+        "_meta": {"progressToken": "mine"},
+    });
+    let mut streams = Vec::new();
+    for id in [21, 22] {
+        let mut stream = server.connect();
+        let body = message(id, "tools/call", &wait);
+        stream
+            .write_all(&request("POST", &session.headers(), &body))
+            .unwrap();
+        read_to(&mut stream, "still running");
+        streams.push(stream);
+    }
+    model.holds(2);
+    let twice = server.post(&session.headers(), &message(21, "tools/list", &json!({})));
+    assert_eq!(twice.status, 400, "{twice:?}");
+    assert_eq!(twice.answer()["error"]["code"], -32600);
+    assert_eq!(twice.answer().get("id"), None);
+    // Another session may have the same ids.
+    assert_eq!(
+        server
+            .post(
+                &server.session(&[]).headers(),
+                &message(21, "ping", &json!({}))
+            )
+            .status,
+        200
+    );
+    let cancel =
+        json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 22}});
+    let cancelled = server.post(&session.headers(), cancel.to_string().as_bytes());
+    assert_eq!(cancelled.status, 202, "{cancelled:?}");
+    model.release();
+    read_to(&mut streams[0], "at last");
+    for job in [1, 2] {
+        eventually("the worker ends", || {
+            let result = session.call("read_worker_result", &json!({"job_id": job}));
+            (result["structuredContent"]["result"] == "at last").then_some(())
+        });
+    }
 }

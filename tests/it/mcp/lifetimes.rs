@@ -11,13 +11,13 @@ use super::stdio_client::{StdioServer, only_metadata};
 use crate::support::eventually;
 
 /// A model that answers nothing until it is told to.
-struct HeldModel {
+pub(super) struct HeldModel {
     go: Arc<Notify>,
     server: StubServer,
 }
 
 impl HeldModel {
-    fn start() -> Self {
+    pub(super) fn start() -> Self {
         let go = Arc::new(Notify::new());
         let wait = Arc::clone(&go);
         let server = StubServer::start(move |_| {
@@ -38,15 +38,27 @@ impl HeldModel {
         }
     }
 
-    fn mcp(&self) -> StdioServer {
+    /// The options of a program whose workers ask it.
+    pub(super) fn options(&self) -> [String; 5] {
         let url = self.server.base_url();
-        StdioServer::ready(&["--model", "held", "--base-url", &url, "--no-stream"])
+        ["--model", "held", "--base-url", &url, "--no-stream"].map(str::to_owned)
+    }
+
+    fn mcp(&self) -> StdioServer {
+        let options = self.options();
+        StdioServer::ready(&options.each_ref().map(|it| &**it))
+    }
+
+    /// Waits until so many requests are held.
+    pub(super) fn holds(&self, requests: usize) {
+        eventually("the model is asked", || {
+            (self.server.received().len() >= requests).then_some(())
+        });
     }
 
     /// Answers what has been asked, and lets what is asked next go at once too.
-    fn release(&self) {
+    pub(super) fn release(&self) {
         self.go.notify_waiters();
-        self.go.notify_one();
         self.go.notify_one();
     }
 }
@@ -109,9 +121,7 @@ fn without_a_token_nobody_is_told_of_progress() {
     wait.as_object_mut().unwrap().remove("_meta");
     let id = server.ask("tools/call", &wait);
     // Long enough for one who is told: its first word comes at once.
-    eventually("the model is asked", || {
-        (!model.server.received().is_empty()).then_some(())
-    });
+    model.holds(1);
     model.release();
     assert_eq!(server.answer(id)["result"]["isError"], false);
     assert_eq!(server.passed_over(), &[] as &[Value]);
@@ -128,9 +138,7 @@ fn a_wait_that_takes_too_long_says_what_the_worker_does_and_that_it_goes_on() {
         text.ends_with("Call read_worker_result again later."),
         "{text}"
     );
-    eventually("the model is asked", || {
-        (!model.server.received().is_empty()).then_some(())
-    });
+    model.holds(1);
     model.release();
     assert!(server.result_of(1).ends_with("at last"));
 }
@@ -151,10 +159,17 @@ fn cancelling_a_request_ends_the_wait_and_not_the_worker() {
     assert_eq!(server.answer(id)["result"], json!({}));
     let text = server.text("read_worker_result", &json!({"job_id": 1}));
     assert!(text.starts_with("Error: job 1 is "), "{text}");
-    eventually("the model is asked", || {
-        (!model.server.received().is_empty()).then_some(())
-    });
+    // While another one is told three times, nobody is told of the first any more.
+    let before = server.passed_over().len();
+    let other = server.ask("tools/call", &spawn_and_wait(&json!("other")));
+    let mut told = Vec::new();
+    while told.iter().filter(|it| **it == "other").count() < 3 {
+        told.push(server.next()["params"]["progressToken"].clone());
+    }
+    assert!(!told.contains(&json!(5)), "{told:?} after {before}");
+    model.holds(2);
     model.release();
+    assert_eq!(server.answer(other)["result"]["isError"], false);
     assert!(server.result_of(1).ends_with("at last"));
     let answers = server.passed_over().iter().filter(|it| it["id"] == id);
     assert_eq!(answers.count(), 0);
@@ -178,9 +193,7 @@ fn two_requests_with_one_id_are_not_mixed_up() {
         (&refused["error"]["code"], refused.get("id")),
         (&json!(-32600), None)
     );
-    eventually("the model is asked", || {
-        (!model.server.received().is_empty()).then_some(())
-    });
+    model.holds(1);
     model.release();
     let answer = server.answer(id);
     assert_eq!(answer["result"]["structuredContent"]["result"], "at last");
@@ -196,9 +209,7 @@ fn workers_are_cancelled_and_on_disk_when_the_server_ends() {
         let model = HeldModel::start();
         let mut server = model.mcp();
         server.text("spawn_worker", &json!({"task": "wait for it"}));
-        eventually("the model is asked", || {
-            (!model.server.received().is_empty()).then_some(())
-        });
+        model.holds(1);
         match ending {
             None => server.close_stdin(),
             Some(signal) => server.signal(signal),
