@@ -6,9 +6,10 @@
 )]
 
 use std::{
+    collections::HashSet,
     fmt::Write as _,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU8, Ordering},
     },
     time::Duration,
@@ -22,11 +23,12 @@ use rmcp::{
 };
 use serde_json::json;
 use supervisor_tools::{JobId, JobRef};
+use tokio::runtime::Handle;
 
 use crate::McpServer;
 
-/// Longer than any worker may run.
-const FOR_EVER: Duration = Duration::from_hours(24 * 365);
+/// How often it is looked whether jobs have ended that nobody waits for.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// What a client wants to be told at least.
 #[derive(Debug, Clone)]
@@ -48,28 +50,71 @@ impl Level {
     }
 }
 
+/// Spawned jobs whose ends are to be told, and to whom.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ToTell(Arc<Mutex<Vec<JobOf>>>);
+
+type JobOf = (JobId, Peer<RoleServer>);
+
+impl ToTell {
+    fn lock(&self) -> MutexGuard<'_, Vec<JobOf>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl McpServer {
     /// Tells the client once the job has ended. Nothing waits for that.
-    pub(crate) fn announce_end(&self, id: JobId, client: Peer<RoleServer>) {
-        let this = self.clone();
-        tokio::spawn(async move {
-            if this.supervisor.wait(id, FOR_EVER).await.is_err() {
-                return; // Whoever asks for the job is told.
+    pub(crate) fn tell_end_later(&self, id: JobId, client: Peer<RoleServer>) {
+        // At the end of the program a wait may be dropped when nothing runs any more.
+        let Ok(runtime) = Handle::try_current() else {
+            return;
+        };
+        let is_first = {
+            let mut to_tell = self.to_tell.lock();
+            to_tell.push((id, client));
+            to_tell.len() == 1
+        };
+        // One task for all of a client's jobs, for as long as there are any.
+        if is_first {
+            let this = self.clone();
+            runtime.spawn(async move { this.look_for_ends().await });
+        }
+    }
+
+    async fn look_for_ends(&self) {
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            let to_tell = self.to_tell.lock().clone();
+            let mut told = HashSet::new();
+            for (id, client) in to_tell {
+                let is_over = client.is_transport_closed();
+                if is_over || !matches!(self.supervisor.wait(id, Duration::ZERO).await, Ok(false)) {
+                    told.insert(id);
+                    self.tell_end(id, &client).await;
+                }
             }
-            let metadata = this.tools.metadata(&JobRef::Job(id)).await;
-            let (level, message) = match metadata {
-                Ok(metadata) => (level_of(&metadata), message_of(id, &metadata)),
-                Err(failure) => (LoggingLevel::Warning, failure.to_string()),
-            };
-            if this.level.wants(level) {
-                let data = json!({"job_id": id.get(), "message": message});
-                let message = LoggingMessageNotificationParam::new(level, data);
-                // A client that has gone wants to know nothing.
-                let _ = client
-                    .notify_logging_message(message.with_logger("triscope.workers"))
-                    .await;
+            let mut to_tell = self.to_tell.lock();
+            to_tell.retain(|(id, _)| !told.contains(id));
+            if to_tell.is_empty() {
+                return;
             }
-        });
+        }
+    }
+
+    /// Tells the client of the end of a job that has ended.
+    pub(crate) async fn tell_end(&self, id: JobId, client: &Peer<RoleServer>) {
+        let metadata = self.tools.metadata(&JobRef::Job(id)).await;
+        let (level, message) = match metadata {
+            Ok(metadata) => (level_of(&metadata), message_of(id, &metadata)),
+            Err(failure) => (LoggingLevel::Warning, failure.to_string()),
+        };
+        if self.level.wants(level) {
+            let data = json!({"job_id": id.get(), "message": message});
+            let message = LoggingMessageNotificationParam::new(level, data);
+            let message = message.with_logger("triscope.workers");
+            // A client that has gone wants to know nothing.
+            let _ = client.notify_logging_message(message).await;
+        }
     }
 }
 

@@ -20,8 +20,13 @@ use rmcp::{
 use serde_json::Value;
 use supervisor_tools::{FullAnswer, SUPERVISOR_PROMPT, Supervisor, SupervisorTools};
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
-use crate::{log_messages::Level, outbox::Outbox, resources, tool_list};
+use crate::{
+    log_messages::{Level, ToTell},
+    outbox::Outbox,
+    resources, tool_list,
+};
 
 /// Answers that are made at once. Each may take some megabytes.
 const PARALLEL_ANSWERS: usize = 8;
@@ -36,6 +41,7 @@ pub struct McpServer {
     pub(crate) tools: SupervisorTools,
     owner: String,
     pub(crate) level: Level,
+    pub(crate) to_tell: ToTell,
     pub(crate) outbox: Outbox,
     answering: Arc<Semaphore>,
 }
@@ -48,6 +54,7 @@ impl McpServer {
             supervisor,
             owner: owner.to_owned(),
             level: Level::default(),
+            to_tell: ToTell::default(),
             outbox: Outbox::default(),
             answering: Arc::new(Semaphore::new(PARALLEL_ANSWERS)),
         }
@@ -57,16 +64,28 @@ impl McpServer {
     pub(crate) fn for_session(&self) -> Self {
         Self {
             level: Level::default(),
+            to_tell: ToTell::default(),
             ..self.clone()
         }
     }
 
-    /// Makes an answer once there is room for it.
-    pub(crate) async fn in_turn<T>(&self, answer: impl Future<Output = T>) -> T {
+    /// Makes a request's answer, its last one, once there is room for it.
+    pub(crate) async fn in_turn<T>(
+        &self,
+        request: &CancellationToken,
+        answer: impl Future<Output = T>,
+    ) -> T {
         // Nobody closes the semaphore.
-        let _permit = self.answering.acquire().await;
+        let permit = Arc::clone(&self.answering).acquire_owned().await;
         self.outbox.room().await;
-        answer.await
+        let answer = answer.await;
+        // It is being made until the transport has it: the library cancels the token then.
+        let request = request.clone();
+        tokio::spawn(async move {
+            request.cancelled().await;
+            drop(permit);
+        });
+        answer
     }
 
     async fn answer(
@@ -78,8 +97,8 @@ impl McpServer {
         if tool == "spawn_worker" {
             return self.spawn(arguments, context).await;
         }
-        self.in_turn(self.tools.call_in_full(tool, &arguments))
-            .await
+        let answer = self.tools.call_in_full(tool, &arguments);
+        self.in_turn(&context.ct, answer).await
     }
 }
 
@@ -153,7 +172,7 @@ impl ServerHandler for McpServer {
         tokio::select! {
             biased;
             () = context.ct.cancelled() => Err(cancelled()),
-            list = self.in_turn(list) => list,
+            list = self.in_turn(&context.ct, list) => list,
         }
     }
 
@@ -175,7 +194,7 @@ impl ServerHandler for McpServer {
         tokio::select! {
             biased;
             () = context.ct.cancelled() => Err(cancelled()),
-            contents = self.in_turn(contents) => contents,
+            contents = self.in_turn(&context.ct, contents) => contents,
         }
     }
 

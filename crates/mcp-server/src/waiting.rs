@@ -2,7 +2,7 @@
 
 use std::{convert::Infallible, time::Duration};
 
-use rmcp::{RoleServer, model::ProgressNotificationParam, service::RequestContext};
+use rmcp::{Peer, RoleServer, model::ProgressNotificationParam, service::RequestContext};
 use serde_json::{Value, json};
 use supervisor_tools::{DEFAULT_WAIT, FullAnswer, JobId};
 use tokio::time::{Instant, MissedTickBehavior};
@@ -20,23 +20,33 @@ impl McpServer {
         context: &RequestContext<RoleServer>,
     ) -> FullAnswer {
         let limit = take_wait(&mut arguments);
-        let spawned = self.tools.call_in_full("spawn_worker", &arguments);
-        let spawned = self.in_turn(spawned).await?;
+        let spawned = self.tools.call_in_full("spawn_worker", &arguments).await?;
         let id = spawned.data["job_id"].as_u64();
         let Some(id) = id.and_then(|it| JobId::try_from(it).ok()) else {
             return Ok(spawned);
         };
-        self.announce_end(id, context.peer.clone());
+        // Also if the wait is cancelled.
+        let mut unseen = UnseenEnd {
+            server: self,
+            job: Some(id),
+            client: &context.peer,
+        };
         let Some(limit) = limit else {
             return Ok(spawned);
         };
-        tokio::select! {
+        let has_ended = tokio::select! {
             ended = self.supervisor.wait(id, limit) => ended?,
             never = self.tell_progress(id, context) => match never {},
         };
+        if has_ended {
+            unseen.job = None;
+            // Beside the answer: at the end of a client's input nothing but answers is sent.
+            let (this, client) = (self.clone(), context.peer.clone());
+            tokio::spawn(async move { this.tell_end(id, &client).await });
+        }
         let result = json!({"job_id": id.get()});
         let result = self.tools.call_in_full("read_worker_result", &result);
-        self.in_turn(result).await
+        self.in_turn(&context.ct, result).await
     }
 
     /// Tells a client that gave a token for it, again and again.
@@ -70,6 +80,21 @@ impl McpServer {
         match without_prefix(&text).rsplit_once(". Call ") {
             Some((facts, _)) if state => facts.to_owned(),
             _ => format!("job {id} has ended"),
+        }
+    }
+}
+
+/// A job whose end is told later, unless somebody has seen it by then.
+struct UnseenEnd<'a> {
+    server: &'a McpServer,
+    job: Option<JobId>,
+    client: &'a Peer<RoleServer>,
+}
+
+impl Drop for UnseenEnd<'_> {
+    fn drop(&mut self) {
+        if let Some(id) = self.job {
+            self.server.tell_end_later(id, self.client.clone());
         }
     }
 }

@@ -7,9 +7,10 @@ use serde_json::json;
 
 use super::{
     http_client::{HttpServer, request},
+    lifetimes::HeldModel,
     stdio_client::only_metadata,
 };
-use crate::support::{eventually, finish, triscope};
+use crate::support::{finish, triscope};
 
 #[test]
 fn a_session_spawns_reads_and_ends() {
@@ -35,13 +36,12 @@ fn a_session_spawns_reads_and_ends() {
 
 #[test]
 fn a_signal_ends_the_server_its_streams_and_its_workers() {
-    let server = HttpServer::start(&[]);
+    let model = HeldModel::start();
+    let options = model.options();
+    let server = HttpServer::start(&options.each_ref().map(|it| &**it));
     let session = server.session(&[]);
-    session.call("spawn_worker", &json!({"task": "run sleep 1000"}));
-    eventually("the worker runs", || {
-        let workers = session.call("list_workers", &json!({"status": "running"}));
-        (workers["structuredContent"]["workers"][0]["status"] == "running").then_some(())
-    });
+    session.call("spawn_worker", &json!({"task": "wait for it"}));
+    model.holds(1);
     let mut stream = server.connect();
     let headers = [
         &session.headers()[..],
