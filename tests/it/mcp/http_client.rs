@@ -211,7 +211,7 @@ impl Response {
             let text = it.strip_prefix("data:").unwrap_or(it);
             serde_json::from_str::<Value>(text.trim()).ok()
         });
-        let last = messages.filter(Value::is_object).last();
+        let last = messages.filter(Value::is_object).next_back();
         last.unwrap_or_else(|| panic!("no message: {self:?}"))
     }
 }

@@ -14,6 +14,7 @@ use super::{
 use crate::support::eventually;
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "it is one long list")]
 fn every_request_is_answered_as_the_protocols_say_and_the_server_goes_on() {
     let server = HttpServer::start(&[]);
     let session = server.session(&[]);

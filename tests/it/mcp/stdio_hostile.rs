@@ -44,6 +44,7 @@ fn text(line: &str) -> Vec<u8> {
     line.as_bytes().to_vec()
 }
 
+#[expect(clippy::too_many_lines, reason = "it is one long list")]
 fn hostile_lines(worker_id: &str) -> Vec<(&'static str, Vec<u8>, Expected)> {
     let none = || Value::Null;
     let seven = || json!(7);
