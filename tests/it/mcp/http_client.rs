@@ -207,11 +207,11 @@ impl Response {
 
     /// The last message, of a stream or by itself.
     pub(crate) fn answer(&self) -> Value {
-        let messages = self.body.lines().filter_map(|it| {
+        let mut messages = self.body.lines().filter_map(|it| {
             let text = it.strip_prefix("data:").unwrap_or(it);
             serde_json::from_str::<Value>(text.trim()).ok()
         });
-        let last = messages.filter(Value::is_object).next_back();
+        let last = messages.rfind(Value::is_object);
         last.unwrap_or_else(|| panic!("no message: {self:?}"))
     }
 }
