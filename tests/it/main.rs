@@ -15,6 +15,7 @@ mod doctor;
 mod exec;
 mod faults;
 mod liveness;
+mod mcp;
 mod models;
 mod outside_crates;
 mod queue;

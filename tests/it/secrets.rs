@@ -108,6 +108,7 @@ fn nothing_of_a_model_s_worker_is_written_with_its_secrets() {
         "m",
         "--base-url",
         &url,
+        "--allow-host=127.0.0.1:1",
         "--verbose",
     ]);
     command.env("DB_PASSWORD", &named).env("RUST_LOG", "trace");

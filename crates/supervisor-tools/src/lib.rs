@@ -78,8 +78,8 @@ pub use crate::{
     supervisor::{Activity, Cancelled, DEFAULT_CONCURRENCY, RunBy, Supervisor, SupervisorError},
     texts::{missing_result, one_line},
     tools::{
-        DEFAULT_GREP_HOURS, DEFAULT_LIMIT, DEFAULT_WAIT, SpawnRequest, SupervisorTools, ToolAnswer,
-        ToolFailure,
+        DEFAULT_GREP_HOURS, DEFAULT_LIMIT, DEFAULT_WAIT, FullAnswer, SpawnRequest, SupervisorTools,
+        ToolAnswer, ToolFailure, ToolOutput,
     },
     work::{WorkEvent, WorkOptions},
     workers::{RowFilter, RowStatus, RowStatusError, WorkerRow, WorkerRows},

@@ -11,6 +11,7 @@ mod job_ids;
 mod lists;
 mod metadata_and_metrics;
 mod numbers;
+mod outputs;
 mod owners;
 mod queue;
 mod results;

@@ -13,7 +13,7 @@ use crate::{Activity, Ordinal, dead::has_died, workers::WorkerRow};
 const MAX_ERROR_CHARS: usize = 2000;
 /// A name that is no name, such as a model made up, does not flood a text.
 const MAX_NAME_CHARS: usize = 60;
-const MAX_SUMMARY_CHARS: usize = 150;
+pub(crate) const MAX_SUMMARY_CHARS: usize = 150;
 
 /// Tier 1: the head of a result, one fact a line.
 pub(crate) fn result_head(metadata: &Metadata) -> String {

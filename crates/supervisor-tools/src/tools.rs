@@ -5,16 +5,18 @@ mod arguments;
 mod call;
 mod definitions;
 mod failure;
+mod output;
 mod shortened;
 
 use std::{fmt::Write as _, time::Duration};
 
 use artifact_store::{
-    Liveness, MAX_READ_BYTES, Metadata, OpenCall, SearchOptions, StoreError, WorkerReader,
-    file_names,
+    FilePart, Liveness, MAX_READ_BYTES, Metadata, OpenCall, SearchOptions, StoreError,
+    WorkerReader, file_names,
 };
 use metrics_collector::{CallKind, InFlightCall};
 use metrics_core::{Timestamp, TraceContext, WorkerId};
+use serde_json::{Value, json};
 use worker_runner::{DEFAULT_TIMEOUT, ToolDefinition};
 
 use crate::{
@@ -22,11 +24,17 @@ use crate::{
     digest::Digest,
     supervisor::parent_of,
     texts,
-    workers::{DamagedWorker, Found, FoundWorker, RowFilter, RowStatus},
+    workers::{DamagedWorker, Found, FoundWorker, RowFilter, RowStatus, WorkerRow},
 };
 
-pub use self::failure::{ToolAnswer, ToolFailure};
-use self::shortened::shortened;
+pub use self::{
+    failure::{ToolAnswer, ToolFailure},
+    output::{FullAnswer, ToolOutput},
+};
+use self::{
+    output::{known, text_of},
+    shortened::shortened,
+};
 
 /// How long `wait=true` waits unless told otherwise.
 pub const DEFAULT_WAIT: Duration = Duration::from_mins(1);
@@ -46,6 +54,7 @@ pub struct SupervisorTools {
     /// `None` sees everybody's.
     owner: Option<String>,
     run_by: RunBy,
+    read_bytes: usize,
 }
 
 /// What `spawn_worker` is asked.
@@ -89,6 +98,7 @@ impl Supervisor {
             supervisor: self.clone(),
             owner: owner.map(str::to_owned),
             run_by: RunBy::Here,
+            read_bytes: MAX_READ_BYTES,
         }
     }
 }
@@ -106,19 +116,33 @@ impl SupervisorTools {
         self
     }
 
+    /// Gives at most so many bytes of a file at once, and of a result; 1 MiB unless told otherwise.
+    #[must_use]
+    pub fn read_bytes(mut self, max: usize) -> Self {
+        self.read_bytes = max;
+        self
+    }
+
     /// Writes a job down and starts it; with `wait` gives its result.
     ///
     /// # Errors
     /// [`ToolFailure::NotEnded`] if it runs on after the wait.
     pub async fn spawn_worker(&self, request: SpawnRequest) -> ToolAnswer {
+        text_of(self.spawn_in_full(request).await)
+    }
+
+    async fn spawn_in_full(&self, request: SpawnRequest) -> FullAnswer {
         let id = self.spawn(&request).await?;
         let Some(limit) = request.wait else {
-            return Ok(format!(
-                "Worker job {id} is queued. Call read_worker_result with job_id {id} for its result."
-            ));
+            return Ok(ToolOutput {
+                text: format!(
+                    "Worker job {id} is queued. Call read_worker_result with job_id {id} for its result."
+                ),
+                data: json!({"job_id": id.get(), "status": JobStatus::Queued.as_str()}),
+            });
         };
         self.supervisor.wait(id, limit).await?;
-        self.read_worker_result(&JobRef::Job(id)).await
+        self.result_in_full(&JobRef::Job(id)).await
     }
 
     /// Checks a request, writes its job down for whoever is to run it; gives the job.
@@ -174,6 +198,15 @@ impl SupervisorTools {
         status: Option<RowStatus>,
         since_hours: Option<f64>,
     ) -> ToolAnswer {
+        text_of(self.list_in_full(limit, status, since_hours).await)
+    }
+
+    async fn list_in_full(
+        &self,
+        limit: usize,
+        status: Option<RowStatus>,
+        since_hours: Option<f64>,
+    ) -> FullAnswer {
         let list = self
             .supervisor
             .rows(RowFilter {
@@ -207,7 +240,28 @@ impl SupervisorTools {
                 lines.push(format!("Warning: and {more} more like these"));
             }
         }
-        Ok(lines.join("\n"))
+        let rows: Vec<_> = list.rows.iter().map(|it| self.row_data(it)).collect();
+        Ok(ToolOutput {
+            text: lines.join("\n"),
+            data: json!({"workers": rows}),
+        })
+    }
+
+    fn row_data(&self, row: &WorkerRow) -> Value {
+        let id = row.job_id.and_then(|it| JobId::try_from(it).ok());
+        let activity = id.and_then(|it| self.supervisor.activity(it));
+        let short = |it: &str| texts::cut(it, texts::MAX_SUMMARY_CHARS);
+        let fields = known(json!({
+            "job_id": row.job_id,
+            "worker_id": row.worker_id.as_ref().map(WorkerId::as_str),
+            "status": row.status,
+            "task": short(&row.task),
+            "summary": row.summary.as_deref().map(short),
+            "duration_ms": row.duration_ms,
+            "running_ms": activity.map(|it| u64::try_from(it.elapsed.as_millis()).unwrap_or(u64::MAX)),
+            "created_at": row.created_at.to_string(),
+        }));
+        fields.into()
     }
 
     /// Tier 1: the result, with its head.
@@ -215,27 +269,51 @@ impl SupervisorTools {
     /// # Errors
     /// [`ToolFailure::NotEnded`] while the job is queued or runs.
     pub async fn read_worker_result(&self, job: &JobRef) -> ToolAnswer {
+        text_of(self.result_in_full(job).await)
+    }
+
+    async fn result_in_full(&self, job: &JobRef) -> FullAnswer {
         let found = self.find(job).await?;
         let found = self.ended(found).await?;
-        let name = found.name();
+        let (name, job_id) = (found.name(), found.job_id());
         let head = texts::result_head(&found.metadata);
         let reader = found.reader;
-        let result = blocking(move || reader.read_file(file_names::RESULT, 0, MAX_READ_BYTES));
-        let result = match result.await? {
-            Ok(part) if part.is_cut() => {
-                let next = part.next_offset;
-                format!(
-                    "{}\n[the result goes on; read_worker_file with file_path=result.txt and offset={next}]",
-                    part.text.trim_end_matches('\n')
-                )
+        let max = self.read_bytes;
+        let result = blocking(move || reader.read_file(file_names::RESULT, 0, max));
+        let (result, next_offset) = match result.await? {
+            Ok(part) => {
+                let next = part.is_cut().then_some(part.next_offset);
+                (part.text, next)
             }
-            Ok(part) => part.text,
             Err(StoreError::FileNotFound { .. }) => {
-                texts::missing_result(&found.metadata).to_owned()
+                (texts::missing_result(&found.metadata).to_owned(), None)
             }
             Err(error) => return Err(error.into()),
         };
-        Ok(format!("Result from {name}:\n\n{head}\n{result}"))
+        let metadata = &found.metadata;
+        let data = known(json!({
+            "job_id": job_id,
+            "worker_id": metadata.worker_id.as_str(),
+            "status": metadata.status,
+            "duration_ms": metadata.duration_ms,
+            "duration_us": metadata.duration_us,
+            "error": metadata.error,
+            "events": metadata.events,
+            "events_lost": metadata.events_lost,
+            "result": result,
+            "next_offset": next_offset,
+        }));
+        let shown = match next_offset {
+            Some(next) => format!(
+                "{}\n[the result goes on; read_worker_file with file_path=result.txt and offset={next}]",
+                result.trim_end_matches('\n')
+            ),
+            None => result,
+        };
+        Ok(ToolOutput {
+            text: format!("Result from {name}:\n\n{head}\n{shown}"),
+            data: data.into(),
+        })
     }
 
     /// A file of the worker, or a part of it.
@@ -243,9 +321,54 @@ impl SupervisorTools {
     /// # Errors
     /// [`ToolFailure::Refused`] for a path that leads out of the worker's directory, or to nothing.
     pub async fn read_worker_file(&self, job: &JobRef, file: &str, offset: u64) -> ToolAnswer {
+        text_of(self.file_in_full(job, file, offset).await)
+    }
+
+    async fn file_in_full(&self, job: &JobRef, file: &str, offset: u64) -> FullAnswer {
         let (name, reader) = self.files(job).await?;
-        let path = file.to_owned();
-        let part = blocking(move || reader.read_file(&path, offset, MAX_READ_BYTES)).await??;
+        let worker_id = reader.id().clone();
+        let part = self.read_part(reader, file, offset).await?;
+        let data = known(json!({
+            "worker_id": worker_id.as_str(),
+            "file_path": file,
+            "text": part.text,
+            "offset": part.offset,
+            "total_bytes": part.total_bytes,
+            "next_offset": part.is_cut().then_some(part.next_offset),
+        }));
+        let file = texts::one_line(file);
+        Ok(ToolOutput {
+            text: format!(
+                "Contents of {file} from {name}:\n\n{}",
+                texts::file_part(part)
+            ),
+            data: data.into(),
+        })
+    }
+
+    /// A part of a file of the worker, as it stands there.
+    ///
+    /// # Errors
+    /// As [`read_worker_file`](Self::read_worker_file).
+    pub async fn file_part(
+        &self,
+        job: &JobRef,
+        file: &str,
+        offset: u64,
+    ) -> Result<FilePart, ToolFailure> {
+        let (_, reader) = self.files(job).await?;
+        self.read_part(reader, file, offset).await
+    }
+
+    /// Reads a part of a file, which must not lie behind the file's end.
+    async fn read_part(
+        &self,
+        reader: WorkerReader,
+        file: &str,
+        offset: u64,
+    ) -> Result<FilePart, ToolFailure> {
+        let (path, max) = (file.to_owned(), self.read_bytes);
+        let part = blocking(move || reader.read_file(&path, offset, max)).await??;
         if offset > 0 && part.text.is_empty() && !part.is_cut() {
             return Err(ToolFailure::Refused(format!(
                 "`{}` has {} bytes, none at offset {offset}. Read it from a smaller offset.",
@@ -253,11 +376,7 @@ impl SupervisorTools {
                 part.total_bytes
             )));
         }
-        let file = texts::one_line(file);
-        Ok(format!(
-            "Contents of {file} from {name}:\n\n{}",
-            texts::file_part(part)
-        ))
+        Ok(part)
     }
 
     /// Matching lines of all the owner's workers of the last hours.
@@ -265,6 +384,10 @@ impl SupervisorTools {
     /// # Errors
     /// [`ToolFailure::Refused`] for a pattern that is not a regular expression.
     pub async fn grep_workers(&self, pattern: &str, since_hours: f64) -> ToolAnswer {
+        text_of(self.grep_in_full(pattern, since_hours).await)
+    }
+
+    async fn grep_in_full(&self, pattern: &str, since_hours: f64) -> FullAnswer {
         let options = SearchOptions {
             since: Some(self.hours_ago(since_hours)),
             owner: self.owner.clone(),
@@ -306,7 +429,25 @@ impl SupervisorTools {
                 let _ = write!(text, "\n[not searched: {}]", texts::one_line(skipped));
             }
         }
-        Ok(text)
+        let found = result.matches.iter().map(|it| {
+            let fields = known(json!({
+                "job_id": it.job_id,
+                "worker_id": it.worker_id.as_str(),
+                "file_path": it.file,
+                "line": it.line,
+                "text": it.text,
+            }));
+            Value::from(fields)
+        });
+        let data = known(json!({
+            "matches": found.collect::<Vec<_>>(),
+            "workers_searched": workers,
+            "stopped": result.stopped,
+        }));
+        Ok(ToolOutput {
+            text,
+            data: data.into(),
+        })
     }
 
     /// The worker's `metadata.json`.
@@ -314,17 +455,25 @@ impl SupervisorTools {
     /// # Errors
     /// [`ToolFailure::NotEnded`] for a job that has not started.
     pub async fn get_worker_metadata(&self, job: &JobRef) -> ToolAnswer {
+        text_of(self.metadata_in_full(job).await)
+    }
+
+    async fn metadata_in_full(&self, job: &JobRef) -> FullAnswer {
         let found = self.worker(job).await?;
         let name = found.name();
         let (metadata, cut) = shortened(found.metadata);
-        let json = serde_json::to_string_pretty(&metadata)
-            .map_err(|it| SupervisorError::BrokenOff(it.to_string()))?;
+        let unwritten = |it: serde_json::Error| SupervisorError::BrokenOff(it.to_string());
+        let json = serde_json::to_string_pretty(&metadata).map_err(unwritten)?;
+        let data = serde_json::to_value(&metadata).map_err(unwritten)?;
         let note = if cut {
             "\n[long texts are cut; read_worker_file with file_path=metadata.json has them whole]"
         } else {
             ""
         };
-        Ok(format!("Metadata of {name}:\n\n{json}{note}"))
+        Ok(ToolOutput {
+            text: format!("Metadata of {name}:\n\n{json}{note}"),
+            data: json!({"metadata": data, "is_shortened": cut}),
+        })
     }
 
     /// The metadata behind [`get_worker_metadata`](Self::get_worker_metadata), for a program.

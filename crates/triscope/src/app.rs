@@ -13,6 +13,9 @@ use worker_runner::Redactor;
 
 use crate::{cli::Common, models::Models};
 
+/// The MCP library tells of each message, with all that is in it.
+const LOG_FILTER: &str = "info,rmcp=warn";
+
 /// The open store and all that stands on it.
 pub(crate) struct App {
     pub(crate) supervisor: Supervisor,
@@ -81,6 +84,7 @@ impl App {
             .unwrap_or_else(|| store.own_dir().join("triscope.log"));
         let log = log_format::to_file(&log_path)
             .also_stderr(common.verbose)
+            .default_filter(LOG_FILTER)
             .worker_id(metrics_collector::current_worker_id)
             .install()
             .context("cannot log")?;

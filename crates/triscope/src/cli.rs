@@ -2,6 +2,7 @@
 
 use std::{
     ffi::OsString,
+    net::{Ipv4Addr, SocketAddr},
     num::{NonZeroU32, NonZeroUsize},
     path::PathBuf,
     time::Duration,
@@ -68,6 +69,9 @@ pub(crate) enum Command {
     /// Run any command as a worker and print its result
     #[command(after_help = EXEC_HELP)]
     Exec(Exec),
+    /// Serve the supervisor tools to an MCP client, over standard input and output or over HTTP
+    #[command(after_help = MCP_HELP)]
+    Mcp(Mcp),
     /// List jobs and workers, newest first
     Workers(Workers),
     /// Print a worker's result, with its execution time
@@ -236,6 +240,42 @@ pub(crate) struct Exec {
     /// The command and its arguments, after `--`
     #[arg(last = true, required = true, value_name = "CMD")]
     pub(crate) command: Vec<OsString>,
+}
+
+const MCP_HELP: &str = "\
+A client starts this command and talks to it; with --http it runs by itself and many clients talk to it. \
+Workers work in the current directory, and are cancelled when the command ends: when the client closes \
+standard input, or at a signal.
+
+With tokens, each client sees the workers of its token's owner. They are read from the file of --tokens, \
+a line `OWNER TOKEN` each; or one token, of --owner, from the variable TRISCOPE_MCP_TOKEN.
+
+Exit codes: 0 the client is done; 2 bad usage, or no usable token where one is needed; 3 data directory, \
+store or address unusable; 129 SIGHUP; 130 Ctrl-C; 131 SIGQUIT; 143 SIGTERM.";
+
+#[derive(Debug, Args)]
+pub(crate) struct Mcp {
+    #[command(flatten)]
+    pub(crate) models: ModelArgs,
+    /// Whose workers a client without a token sees and spawns
+    #[arg(long, default_value = artifact_store::DEFAULT_OWNER, value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) owner: String,
+    /// Serve over HTTP, at /mcp, on this port of this machine, or on this address; 0 takes a free port
+    #[arg(long, value_parser = parse_listen, value_name = "[IP:]PORT")]
+    pub(crate) http: Option<SocketAddr>,
+    /// A file with a line `OWNER TOKEN` for each token that a client may have; needed on addresses that others can reach
+    #[arg(long, value_name = "FILE", requires = "http")]
+    pub(crate) tokens: Option<PathBuf>,
+    /// Another name that clients know this machine by; more than one may be given
+    #[arg(long = "http-host", value_name = "NAME", requires = "http")]
+    pub(crate) http_hosts: Vec<String>,
+    /// Let web pages from here ask, such as `https://host:443`; more than one may be given [default: none]
+    #[arg(long = "http-origin", value_name = "ORIGIN", requires = "http")]
+    pub(crate) http_origins: Vec<String>,
+    #[command(flatten)]
+    pub(crate) recording: Recording,
+    #[command(flatten)]
+    pub(crate) tools: ToolArgs,
 }
 
 #[derive(Debug, Args)]
@@ -490,6 +530,16 @@ pub(crate) struct Scope {
     /// Print JSON for programs
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// `8377` is that port of this machine.
+fn parse_listen(text: &str) -> Result<SocketAddr, String> {
+    match text.parse::<u16>() {
+        Ok(port) => Ok((Ipv4Addr::LOCALHOST, port).into()),
+        Err(_) => text.parse().map_err(|_| {
+            "give a port, or an address and a port such as 127.0.0.1:8377 or [::1]:8377".to_owned()
+        }),
+    }
 }
 
 fn parse_limit(text: &str) -> Result<usize, String> {

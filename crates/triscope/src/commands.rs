@@ -7,6 +7,7 @@ mod demo_server;
 mod doctor;
 mod exec;
 mod man;
+mod mcp;
 mod prune;
 mod queue;
 mod read;
@@ -63,7 +64,7 @@ pub(crate) async fn run(cli: Cli) -> Exit {
             app
         }),
         // The worker's tools work where the program was called.
-        Command::Run(_) | Command::Spawn(_) => std::env::current_dir()
+        Command::Run(_) | Command::Spawn(_) | Command::Mcp(_) => std::env::current_dir()
             .context("cannot tell the current directory")
             .and_then(|root| App::open(common, IfMissing::Create, &root, mode, models)),
         Command::Work(arguments) => {
@@ -89,6 +90,7 @@ pub(crate) async fn run(cli: Cli) -> Exit {
         Command::Cancel(arguments) => queue::cancel(&app, arguments).await,
         Command::Exec(arguments) => exec::exec(&app, arguments).await,
         Command::Workers(arguments) if arguments.watch => watch::watch(&app, arguments).await,
+        Command::Mcp(arguments) => mcp::mcp(&app, arguments).await,
         Command::Workers(arguments) => read::workers(&app, arguments).await,
         Command::Result(arguments) => read::result(&app, arguments).await,
         Command::File(arguments) => read::file(&app, arguments).await,
@@ -109,6 +111,7 @@ impl Command {
             Self::Demo(arguments) => Models::new(&arguments.models, &ToolArgs::default()),
             Self::Run(arguments) => Models::new(&arguments.models, &arguments.tools),
             Self::Spawn(arguments) => Models::for_others(&arguments.models, &arguments.tools),
+            Self::Mcp(arguments) => Models::new(&arguments.models, &arguments.tools),
             _ => Ok(Models::default()),
         }
     }
@@ -119,6 +122,7 @@ impl Command {
             Self::Run(arguments) => arguments.recording.mode,
             Self::Work(arguments) => arguments.recording.mode,
             Self::Exec(arguments) => arguments.recording.mode,
+            Self::Mcp(arguments) => arguments.recording.mode,
             _ => RecordMode::default(),
         }
     }

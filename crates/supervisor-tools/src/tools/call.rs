@@ -1,11 +1,11 @@
 //! Calling a tool by its name, with the arguments as a model gives them.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use worker_runner::DEFAULT_TIMEOUT;
 
 use super::{
-    DEFAULT_GREP_HOURS, DEFAULT_LIMIT, DEFAULT_WAIT, SpawnRequest, SupervisorTools, ToolAnswer,
-    ToolFailure, arguments::Arguments, definitions,
+    DEFAULT_GREP_HOURS, DEFAULT_LIMIT, DEFAULT_WAIT, FullAnswer, SpawnRequest, SupervisorTools,
+    ToolFailure, ToolOutput, arguments::Arguments, definitions,
 };
 use crate::texts;
 
@@ -14,11 +14,15 @@ const MAX_LIMIT: u64 = 1000;
 impl SupervisorTools {
     /// Calls a tool by its name with JSON arguments; an error is a text too.
     pub async fn call(&self, name: &str, arguments: &Value) -> String {
-        let answer = self.dispatch(name, arguments).await;
-        answer.unwrap_or_else(|error| error.to_string())
+        let answer = self.call_in_full(name, arguments).await;
+        answer.map_or_else(|error| error.to_string(), |it| it.text)
     }
 
-    async fn dispatch(&self, name: &str, arguments: &Value) -> ToolAnswer {
+    /// Calls a tool by its name with JSON arguments; gives data beside the text.
+    ///
+    /// # Errors
+    /// A [`ToolFailure`], which is for the model to read too.
+    pub async fn call_in_full(&self, name: &str, arguments: &Value) -> FullAnswer {
         let mut given = Arguments::new(arguments)?;
         match name {
             "spawn_worker" => {
@@ -34,7 +38,7 @@ impl SupervisorTools {
                     ..SpawnRequest::new(task)
                 };
                 given.end()?;
-                self.spawn_worker(request).await
+                self.spawn_in_full(request).await
             }
             "list_workers" => {
                 let limit = given.whole("limit", 1, MAX_LIMIT)?;
@@ -42,43 +46,51 @@ impl SupervisorTools {
                 let since = given.hours("since_hours")?;
                 given.end()?;
                 let limit = limit.and_then(|it| usize::try_from(it).ok());
-                self.list_workers(limit.unwrap_or(DEFAULT_LIMIT), status, since)
+                self.list_in_full(limit.unwrap_or(DEFAULT_LIMIT), status, since)
                     .await
             }
             "read_worker_result" => {
                 let job = given.job()?;
                 given.end()?;
-                self.read_worker_result(&job).await
+                self.result_in_full(&job).await
             }
             "read_worker_file" => {
                 let job = given.job()?;
                 let file = given.text("file_path")?;
                 let offset = given.whole("offset", 0, u64::MAX)?.unwrap_or(0);
                 given.end()?;
-                self.read_worker_file(&job, &file, offset).await
+                self.file_in_full(&job, &file, offset).await
             }
             "grep_workers" => {
                 let pattern = given.text("pattern")?;
                 let since = given.hours("since_hours")?.unwrap_or(DEFAULT_GREP_HOURS);
                 given.end()?;
-                self.grep_workers(&pattern, since).await
+                self.grep_in_full(&pattern, since).await
             }
             "get_worker_metadata" => {
                 let job = given.job()?;
                 given.end()?;
-                self.get_worker_metadata(&job).await
+                self.metadata_in_full(&job).await
             }
             "worker_metrics" => {
                 let job = given.job()?;
                 // Taken already, so that callers need not change once the digest keeps to it.
                 given.whole("max_tokens", 1, u64::MAX)?;
                 given.end()?;
-                self.worker_metrics(&job).await
+                let text = self.worker_metrics(&job).await?;
+                Ok(ToolOutput {
+                    data: json!({"digest": text}),
+                    text,
+                })
             }
             "cancel_worker" => {
                 let job = given.job()?;
                 given.end()?;
-                self.cancel_worker(&job).await
+                let text = self.cancel_worker(&job).await?;
+                Ok(ToolOutput {
+                    data: json!({"message": text}),
+                    text,
+                })
             }
             unknown => {
                 let known: Vec<_> = definitions::all().into_iter().map(|it| it.name).collect();

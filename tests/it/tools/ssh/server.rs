@@ -49,7 +49,8 @@ impl Server {
         let config = format!(
             "HostKey {}\nAuthorizedKeysFile {}\nPidFile none\nStrictModes no\nUsePAM no\n\
              PubkeyAuthentication yes\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n\
-             PermitRootLogin prohibit-password\nAllowAgentForwarding yes\nLogLevel ERROR\n",
+             PermitRootLogin prohibit-password\nAllowAgentForwarding yes\nLogLevel ERROR\n\
+             SetEnv SHLVL=9\n", // So that bash reads no `.bashrc`, which may print anything.
             path("host_key"),
             path("authorized_keys"),
         );
