@@ -15,6 +15,7 @@ use std::{env, process::ExitCode};
 
 mod bench;
 mod exec;
+mod prices;
 mod tidy;
 mod verify;
 mod workspace;
@@ -38,6 +39,11 @@ const VERBS: &[Verb] = &[
         name: "bench",
         about: "what recording costs, against peers in the same run; `bench NAME…` for a part",
         run: bench::run,
+    },
+    Verb {
+        name: "prices",
+        about: "takes the prices of models from the Python package genai-prices",
+        run: prices::run,
     },
     Verb {
         name: "tidy",
