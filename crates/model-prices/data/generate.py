@@ -128,7 +128,7 @@ def table(date):
         'source': 'genai-prices',
         'version': version('genai-prices'),
         'date': datetime.strptime(date, '%Y-%m-%d').date().isoformat(),
-        'license': 'MIT, Copyright (c) Pydantic Services Inc. 2025 to present; the text is in LICENSE beside this file',
+        'license': 'MIT, Copyright (c) Pydantic Services Inc. 2025 to present',
     }
     print(dump(head)[:-1] + ',"providers":[')
     # The order of providers and of a provider's models decides which one a name finds, so it is kept.

@@ -2,7 +2,9 @@
 
 use std::{
     collections::HashMap,
-    fmt, fs, io,
+    fmt,
+    fs::File,
+    io::{self, Read as _},
     path::{Path, PathBuf},
     sync::{Arc, LazyLock, PoisonError, RwLock},
 };
@@ -17,6 +19,8 @@ use crate::{
 
 /// Names remembered per table. Whoever sends more than this is searched for each time.
 const MAX_REMEMBERED: usize = 4096;
+/// Names that long are nobody's.
+const MAX_REMEMBERED_BYTES: usize = 500;
 /// A file of prices is no larger.
 const MAX_FILE_BYTES: u64 = 64 << 20;
 
@@ -93,11 +97,12 @@ impl PriceTable {
             path: path.to_owned(),
             problem,
         };
-        let is_too_long = fs::metadata(path).map_err(io)?.len() > MAX_FILE_BYTES;
-        if is_too_long {
+        let mut json = String::new();
+        let mut file = File::open(path).map_err(io)?.take(MAX_FILE_BYTES + 1);
+        file.read_to_string(&mut json).map_err(io)?;
+        if file.limit() == 0 {
             return Err(format(format!("it has more than {MAX_FILE_BYTES} bytes")));
         }
-        let json = fs::read_to_string(path).map_err(io)?;
         let mut layer = Layer::of_file(json.trim_start_matches('\u{feff}')).map_err(format)?;
         if layer.source.name.is_empty() {
             layer.source.name = path.display().to_string();
@@ -200,11 +205,20 @@ impl PriceTable {
     }
 
     fn remember(&self, provider: Option<&str>, model: &str, res: Result<Found, Unpriced>) {
+        if model.len() + provider.map_or(0, str::len) > MAX_REMEMBERED_BYTES {
+            return;
+        }
         let mut found = self.0.found.write().unwrap_or_else(PoisonError::into_inner);
         if found.values().map(HashMap::len).sum::<usize>() < MAX_REMEMBERED {
             let models = found.entry(provider.unwrap_or("").into()).or_default();
             models.insert(model.into(), res);
         }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn count_remembered(&self) -> usize {
+        let found = self.0.found.read().unwrap_or_else(PoisonError::into_inner);
+        found.values().map(HashMap::len).sum()
     }
 
     fn search(&self, provider: Option<&str>, model: &str) -> Result<Found, Unpriced> {

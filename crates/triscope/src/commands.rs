@@ -6,6 +6,7 @@ mod demo_server;
 mod doctor;
 mod exec;
 mod man;
+mod prices;
 mod prune;
 mod read;
 mod run;
@@ -28,6 +29,7 @@ pub(crate) async fn run(cli: Cli) -> Exit {
     // These do without a store, or want it untouched.
     match &cli.command {
         Command::Doctor(arguments) => return doctor::doctor(&cli.common, arguments),
+        Command::Prices(arguments) => return prices::prices(&cli.common, arguments),
         Command::Completions(arguments) => return completions::completions(arguments),
         Command::Man => return man::man(),
         _ => {}
@@ -61,7 +63,9 @@ pub(crate) async fn run(cli: Cli) -> Exit {
         Command::Grep(arguments) => read::grep(&app, arguments).await,
         Command::Meta(arguments) => read::meta(&app, arguments).await,
         Command::Prune(arguments) => prune::prune(&app, arguments).await,
-        Command::Doctor(_) | Command::Completions(_) | Command::Man => Ok(Exit::Done), // Done above.
+        Command::Prices(_) | Command::Doctor(_) | Command::Completions(_) | Command::Man => {
+            Ok(Exit::Done) // Done above.
+        }
     };
     let exit = exit.unwrap_or_else(|failure| failed(&failure));
     tell_of_recoveries(&app, told);

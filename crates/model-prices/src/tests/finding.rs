@@ -112,14 +112,25 @@ fn a_date_in_one_piece_is_read_as_one_with_hyphens() {
 
 #[test]
 fn any_number_of_names_is_answered_from_bounded_memory() {
-    let table = PriceTable::builtin();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("prices.json");
+    std::fs::write(&path, r#"{"providers": []}"#).unwrap();
+    // A table of its own: that of the other tests remembers what they ask.
+    let table = PriceTable::from_file(&path).unwrap();
     for n in 0..10_000 {
-        assert_eq!(
-            table.find(Some("openai"), &format!("gpt-none-{n}")).err(),
-            Some(Unpriced::Model)
-        );
+        let found = table.find(Some("openai"), &format!("gpt-none-{n}"));
+        assert_eq!(found.err(), Some(Unpriced::Model));
     }
+    assert_eq!(table.count_remembered(), 4096);
     assert!(table.find(Some("openai"), "gpt-5-mini").is_ok());
+    let other = PriceTable::from_file(&path).unwrap();
+    assert_eq!(
+        other.find(None, &"x".repeat(1000)).err(),
+        Some(Unpriced::Model)
+    );
+    assert_eq!(other.count_remembered(), 0);
+    assert!(other.find(None, "gpt-5-mini").is_ok());
+    assert_eq!(other.count_remembered(), 1);
 }
 
 #[test]
