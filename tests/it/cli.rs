@@ -11,6 +11,7 @@ mod generated;
 mod log;
 mod pipes;
 mod place;
+mod prices;
 mod processes;
 mod prune;
 mod read;

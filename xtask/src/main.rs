@@ -16,6 +16,7 @@ use std::{env, process::ExitCode};
 mod bench;
 mod exec;
 mod generate;
+mod prices;
 mod tidy;
 mod verify;
 mod workspace;
@@ -44,6 +45,11 @@ const VERBS: &[Verb] = &[
         name: "generate",
         about: "made-up events for trying things out; `generate` alone tells its options",
         run: generate::run,
+    },
+    Verb {
+        name: "prices",
+        about: "takes the prices of models from the Python package genai-prices",
+        run: prices::run,
     },
     Verb {
         name: "tidy",

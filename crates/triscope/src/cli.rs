@@ -46,6 +46,15 @@ pub(crate) struct Common {
     /// Write secrets as they are into every file and the log, instead of `[redacted]`
     #[arg(long, global = true)]
     pub(crate) keep_secrets: bool,
+    /// Prices of your own, which go before those of the program [default: the variable `TRISCOPE_PRICES`]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "TRISCOPE_PRICES",
+        hide_env = true
+    )]
+    pub(crate) prices: Option<PathBuf>,
     /// Also log to stderr
     #[arg(short, long, global = true)]
     pub(crate) verbose: bool,
@@ -101,6 +110,9 @@ pub(crate) enum Command {
     Compare(Compare),
     /// Remove the oldest ended workers
     Prune(Prune),
+    /// Print what a model costs, and where the prices come from
+    #[command(after_help = PRICES_HELP)]
+    Prices(Prices),
     /// Look for what is wrong, and say what to do about it; changes nothing
     Doctor(Doctor),
     /// Print a script that completes commands and options in a shell
@@ -485,6 +497,25 @@ pub(crate) struct Doctor {
     /// Only this worker, and more about it: a job's number or a worker's id
     #[arg(allow_negative_numbers = true)]
     pub(crate) worker: Option<String>,
+    /// Print JSON for programs
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+const PRICES_HELP: &str = "\
+A file of your own is named by --prices or the variable TRISCOPE_PRICES:
+  {\"providers\": [{\"id\": \"localhost:11434\", \"models\": [
+    {\"id\": \"qwen3\", \"match\": {\"starts_with\": \"qwen3\"}, \"prices\": [{\"input\": 0.05, \"output\": 0.2}]}]}]}
+
+Exit codes: 0 done; 1 no such price is known; 2 bad usage, or a file that cannot be used.";
+
+#[derive(Debug, Args)]
+pub(crate) struct Prices {
+    /// The model, as events name it [default: list the providers, or all models of one]
+    pub(crate) model: Option<String>,
+    /// Whose model it is, as events name it: openai, anthropic, or its server's host
+    #[arg(long)]
+    pub(crate) provider: Option<String>,
     /// Print JSON for programs
     #[arg(long)]
     pub(crate) json: bool,

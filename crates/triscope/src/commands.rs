@@ -8,6 +8,7 @@ mod doctor;
 mod exec;
 mod man;
 mod mcp;
+mod prices;
 mod prune;
 mod queue;
 mod read;
@@ -48,6 +49,7 @@ pub(crate) async fn run(cli: Cli) -> Exit {
     // These do without a store, or want it untouched.
     match &cli.command {
         Command::Doctor(arguments) => return doctor::doctor(&cli.common, arguments),
+        Command::Prices(arguments) => return prices::prices(&cli.common, arguments),
         Command::Completions(arguments) => return completions::completions(arguments),
         Command::Man => return man::man(),
         _ => {}
