@@ -32,8 +32,8 @@ pub struct ShellExecOptions {
     pub max_artifact_bytes: u64,
     /// Where commands run; the process's own directory by default.
     pub directory: Option<PathBuf>,
-    /// Variables of the environment that commands do not get; by default `OPENAI_API_KEY` and `ANTHROPIC_API_KEY`, as what
-    /// a model is asked with is not for what it asks for.
+    /// Variables of the environment that commands do not get, as what a model is asked with is not for what it asks for; by
+    /// default `OPENAI_API_KEY`, `ANTHROPIC_API_KEY` and `TRISCOPE_MCP_TOKEN`.
     pub hidden_variables: Vec<String>,
 }
 
@@ -46,7 +46,7 @@ impl Default for ShellExecOptions {
             max_output_bytes: 64 * 1024,
             max_artifact_bytes: 256 * 1024 * 1024,
             directory: None,
-            hidden_variables: ["OPENAI_API_KEY", "ANTHROPIC_API_KEY"]
+            hidden_variables: ["OPENAI_API_KEY", "ANTHROPIC_API_KEY", "TRISCOPE_MCP_TOKEN"]
                 .map(str::to_owned)
                 .into(),
         }
