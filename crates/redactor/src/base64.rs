@@ -2,9 +2,11 @@
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
+/// A longer text is no `user:password`.
+pub(crate) const LONGEST: usize = 1024;
+
 /// Whether `text` is the base64 of a readable `user:password`.
 pub(crate) fn is_user_and_password(text: &[u8]) -> bool {
-    const LONGEST: usize = 1024;
     if text.len() < 4 || text.len() > LONGEST {
         return false;
     }

@@ -22,6 +22,7 @@
 mod readme {}
 
 mod base64;
+mod ends;
 mod keys;
 mod redactor;
 mod scan;

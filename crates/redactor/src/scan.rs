@@ -4,6 +4,7 @@ use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 
 use crate::{
     base64,
+    ends::Ends,
     keys::{self, STEMS},
     redactor::{Own, REDACTED},
     shapes::{self, Body, Shape},
@@ -114,6 +115,7 @@ pub(crate) struct Scan<'a> {
     anchors: &'a Anchors,
     own: &'a Own,
     spans: Vec<Span>,
+    ends: Ends,
     /// Names before this were looked at.
     names_done: usize,
     /// Where the run of characters ends that was too plain for a secret; so that no run is read again and again.
@@ -127,6 +129,7 @@ impl<'a> Scan<'a> {
             anchors,
             own,
             spans: Vec::new(),
+            ends: Ends::default(),
             names_done: 0,
             plain_until: 0,
         }
@@ -175,6 +178,16 @@ impl<'a> Scan<'a> {
         self.spans.last().map_or(0, |it| it.end)
     }
 
+    /// What begins at `from` and goes on at `at`, without a secret before it. One that was found behind it takes nothing away.
+    fn uncovered(&self, from: usize, at: usize) -> usize {
+        let covered = self.covered();
+        if covered <= at {
+            from.max(covered)
+        } else {
+            from
+        }
+    }
+
     fn push(&mut self, span: Span) {
         if span.start < span.end {
             self.spans.push(span);
@@ -188,7 +201,7 @@ impl<'a> Scan<'a> {
         let is_name = |it: &u8| it.is_ascii_alphanumeric() || matches!(it, b'_' | b'-' | b'.');
         let before = self.text[..start].iter().rev().take(MAX_NAME_BYTES);
         let mut from = start - before.take_while(|it| is_name(it)).count();
-        from = (from + escape_length(self.text, from)).max(self.covered());
+        from = self.uncovered(from + escape_length(self.text, from), start);
         // The stem itself may end behind the name, as `sig=` does.
         let text = &self.text[start..];
         let to = start
@@ -205,7 +218,7 @@ impl<'a> Scan<'a> {
         let Some(kind) = keys::kind(name, &self.own.keys) else {
             return;
         };
-        for span in values::under(self.text, (from, to), kind) {
+        for span in values::under(self.text, &self.ends, (from, to), kind) {
             self.push(span);
         }
     }
@@ -262,7 +275,7 @@ impl<'a> Scan<'a> {
         if start - from < before || tail < after || !has_digit(&text[from..end + tail]) {
             return;
         }
-        let from = from.max(self.covered());
+        let from = self.uncovered(from, start);
         self.push(Span::at(from, from, end + tail));
     }
 
@@ -363,14 +376,13 @@ impl<'a> Scan<'a> {
 
     fn bearer(&mut self, start: usize, end: usize) {
         const LEAST: usize = 8;
+        const LOOKED_AT: usize = 1024;
         let Some(at) = after_space(self.text, end).filter(|_| self.begins_word(start)) else {
             return;
         };
-        let is_token = |it: &u8| it.is_ascii_alphanumeric() || b"-._~+/=".contains(it);
-        let length = self.text[at..].iter().take_while(|it| is_token(it)).count();
-        let token = self.text[at..at + length].trim_ascii_end();
+        let token = &self.text[at..self.ends.token(self.text, at)];
         let token = token.strip_suffix(b".").unwrap_or(token);
-        if token.len() >= LEAST && has_digit(token) {
+        if token.len() >= LEAST && has_digit(&token[..token.len().min(LOOKED_AT)]) {
             self.push(Span::at(start, at, at + token.len()));
         }
     }
@@ -379,7 +391,9 @@ impl<'a> Scan<'a> {
         let Some(at) = after_space(self.text, end).filter(|_| self.begins_word(start)) else {
             return;
         };
-        let to = run(self.text, at, at, Body::Base64);
+        // Longer ones are none.
+        let text = &self.text[..self.text.len().min(at + base64::LONGEST + 1)];
+        let to = run(text, at, at, Body::Base64);
         if base64::is_user_and_password(&self.text[at..to]) {
             self.push(Span::at(start, at, to));
         }
@@ -396,8 +410,9 @@ impl<'a> Scan<'a> {
         {
             return;
         }
-        let (from, to) = values::word(self.text, end);
-        let Some(colon) = self.text[from..to].iter().position(|it| *it == b':') else {
+        let (from, to) = values::word(self.text, &self.ends, end);
+        let name = self.text[from..to].iter().take(FAR);
+        let Some(colon) = name.copied().position(|it| it == b':') else {
             return;
         };
         let password = &self.text[from + colon + 1..to];
@@ -561,9 +576,9 @@ pub(crate) fn has_digit(text: &[u8]) -> bool {
 }
 
 pub(crate) fn find(text: &[u8], what: &[u8]) -> Option<usize> {
-    text.windows(what.len()).position(|it| it == what)
+    memchr::memmem::find(text, what)
 }
 
 fn find_last(text: &[u8], what: &[u8]) -> Option<usize> {
-    text.windows(what.len()).rposition(|it| it == what)
+    memchr::memmem::rfind(text, what)
 }

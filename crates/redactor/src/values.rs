@@ -2,6 +2,7 @@
 
 use crate::{
     base64,
+    ends::Ends,
     keys::{Kind, squashed},
     redactor::REDACTED,
     scan::{Span, find, has_digit},
@@ -11,12 +12,14 @@ use crate::{
 const MAX_ITEMS: usize = 64;
 /// How much of a value is looked at to tell a secret from a word.
 const LOOKED_AT: usize = 128;
+/// The same for a header, which has words before its secret.
+const LOOKED_AT_IN_HEADER: usize = 1024;
 
 /// A quote, as deep in escapes as it stands: `"`, `\"`, `\\\"`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Quote {
-    backslashes: usize,
-    mark: u8,
+pub(crate) struct Quote {
+    pub(crate) backslashes: usize,
+    pub(crate) mark: u8,
 }
 
 /// How a name and its value are joined.
@@ -33,6 +36,7 @@ enum Joint {
 /// A name in a text and how it stands there.
 struct Name<'a> {
     text: &'a [u8],
+    ends: &'a Ends,
     from: usize,
     word: &'a [u8],
     kind: Kind,
@@ -41,7 +45,12 @@ struct Name<'a> {
 }
 
 /// The secrets that stand under the name at `from..to`.
-pub(crate) fn under(text: &[u8], (mut from, mut to): (usize, usize), kind: Kind) -> Vec<Span> {
+pub(crate) fn under(
+    text: &[u8],
+    ends: &Ends,
+    (mut from, mut to): (usize, usize),
+    kind: Kind,
+) -> Vec<Span> {
     let mut dashes = 0;
     while from < to && matches!(text[from], b'-' | b'.') {
         dashes += usize::from(text[from] == b'-');
@@ -54,6 +63,7 @@ pub(crate) fn under(text: &[u8], (mut from, mut to): (usize, usize), kind: Kind)
         quote_at(text, to).filter(|_| from > 0 && is_mark(text[from - 1 - dashes.min(from - 1)]));
     let name = Name {
         text,
+        ends,
         from,
         word: &text[from..to],
         kind,
@@ -98,21 +108,22 @@ impl Name<'_> {
             }
         }
         if let Some((quote, (_, start))) = quote_at(text, at) {
-            // `"a":"password="`: it ends the text that the name stands in.
-            let ends = matches!(
-                text.get(start),
-                None | Some(b',' | b'}' | b']' | b':' | b'\n' | b'\r')
-            );
-            if self.quote.is_none() && ends {
+            if self.ends_at(start) {
                 return Vec::new();
             }
-            let end = closing(text, start, quote);
+            let end = self.ends.quoted(text, start, quote);
             return self.quoted(start, end, joint).into_iter().collect();
         }
         if text.get(at) == Some(&b'[') && !text[at..].starts_with(REDACTED.as_bytes()) {
             return self.list(at + 1);
         }
         self.bare(at, joint).into_iter().collect()
+    }
+
+    /// Whether the quote before `start` ends the text that the name stands in, as in `"a":"password="`.
+    fn ends_at(&self, start: usize) -> bool {
+        let ends = |it: &u8| matches!(it, b',' | b'}' | b']' | b':' | b'\n' | b'\r');
+        self.quote.is_none() && self.text.get(start).is_none_or(ends)
     }
 
     /// `["a", "b"]`, of texts alone.
@@ -123,7 +134,10 @@ impl Name<'_> {
             let Some((quote, (_, start))) = quote_at(self.text, at) else {
                 break;
             };
-            let end = closing(self.text, start, quote);
+            if self.ends_at(start) {
+                break;
+            }
+            let end = self.ends.quoted(self.text, start, quote);
             res.extend(self.quoted(start, end, Joint::Loose));
             at = skip_whitespace(
                 self.text,
@@ -157,13 +171,13 @@ impl Name<'_> {
         let is_secret = match self.kind {
             Kind::Secret => !is_literal(value),
             Kind::Authorization => return self.authorization(start, end, true),
-            Kind::Cookie => value.contains(&b'=') || value.len() >= 16,
+            Kind::Cookie => value.len() >= 16 || value.contains(&b'='),
             Kind::Base64 => base64::is_user_and_password(value),
             Kind::Signature => false,
             Kind::Token if joint == Joint::Option => true,
             Kind::Token => {
                 let has_blank = value.iter().take(LOOKED_AT).any(u8::is_ascii_whitespace);
-                let is_random = has_digit(value) || value.len() >= 20;
+                let is_random = value.len() >= 20 || has_digit(value);
                 if self.quote.is_some() || joint != Joint::Loose || self.is_variable() {
                     value.len() > 3 && (!has_blank || is_random) && !is_literal(value)
                 } else {
@@ -180,10 +194,10 @@ impl Name<'_> {
         match self.kind {
             _ if self.quote.is_some() => {} // No header: those have quotes around their values too.
             Kind::Authorization => {
-                return self.authorization(start, end_of_line(text, start), false);
+                return self.authorization(start, self.ends.line(text, start), false);
             }
             Kind::Cookie => {
-                let end = end_of_line(text, start);
+                let end = self.ends.line(text, start);
                 let value = &text[start..end];
                 let is_cookie = value
                     .iter()
@@ -201,7 +215,9 @@ impl Name<'_> {
             let before = &text[self.from.saturating_sub(6)..self.from];
             before.ends_with(b"\\u0026") || before.ends_with(b"&amp;")
         };
-        let mut end = bare_end(text, start, in_query && joint == Joint::Tight);
+        let mut end = self
+            .ends
+            .bare(text, start, in_query && joint == Joint::Tight);
         if self.quote.is_some() {
             // JSON, or code.
             let ends = |it: &u8| matches!(it, b',' | b'}' | b']' | b')');
@@ -292,11 +308,12 @@ impl Name<'_> {
         if is_placeholder(value) || is_literal(value) {
             return None;
         }
-        let has_blank = value.iter().any(u8::is_ascii_whitespace);
+        let looked_at = &value[..value.len().min(LOOKED_AT_IN_HEADER)];
+        let has_blank = looked_at.iter().any(u8::is_ascii_whitespace);
         let is_secret = if is_quoted {
-            !has_blank || has_digit(value)
+            !has_blank || has_digit(looked_at)
         } else {
-            !has_blank && has_digit(value) && !self.is_code(value)
+            !has_blank && has_digit(looked_at) && !self.is_code(value)
         };
         is_secret.then(|| Span::at(self.from, start, end))
     }
@@ -469,9 +486,9 @@ fn is_word_of_prose(value: &[u8]) -> bool {
 
 /// Words, as after `Authorization: Basic access is …`.
 fn is_sentence(text: &[u8]) -> bool {
-    let words = text.split(|it| *it == b' ').filter(|it| !it.is_empty());
+    let mut words = text.split(|it| *it == b' ').filter(|it| !it.is_empty());
     let first = text.split(|it| *it == b' ').next().unwrap_or_default();
-    words.count() > 1
+    words.nth(1).is_some()
         && !has_digit(first)
         && !first.contains(&b'=')
         && first
@@ -480,11 +497,11 @@ fn is_sentence(text: &[u8]) -> bool {
 }
 
 /// The argument of a command that begins at or behind `at`, without its quotes.
-pub(crate) fn word(text: &[u8], at: usize) -> (usize, usize) {
+pub(crate) fn word(text: &[u8], ends: &Ends, at: usize) -> (usize, usize) {
     let at = skip_blanks(text, at);
     match quote_at(text, at) {
-        Some((quote, (_, start))) => (start, closing(text, start, quote)),
-        None => (at, bare_end(text, at, false)),
+        Some((quote, (_, start))) => (start, ends.quoted(text, start, quote)),
+        None => (at, ends.bare(text, at, false)),
     }
 }
 
@@ -506,101 +523,6 @@ fn quote_at(text: &[u8], at: usize) -> Option<(Quote, (usize, usize))> {
     let is_whole = (backslashes + 1).is_power_of_two();
     (matches!(mark, b'"' | b'\'') && is_whole)
         .then_some((Quote { backslashes, mark }, (at, at + backslashes + 1)))
-}
-
-/// Where the text in quotes ends: before the quote as deep as the first one, or where the line ends without one.
-fn closing(text: &[u8], start: usize, quote: Quote) -> usize {
-    let mut backslashes = 0;
-    for (n, byte) in text[start..].iter().enumerate() {
-        let at = start + n;
-        match byte {
-            b'\\' => backslashes += 1,
-            b'\n' => return at,
-            _ => {
-                if *byte == quote.mark {
-                    let deeper = backslashes % (2 * (quote.backslashes + 1));
-                    if deeper <= quote.backslashes {
-                        return at - deeper;
-                    }
-                } else if *byte == b'"' {
-                    // A shell's text within JSON's is over where that is.
-                    let after = text[at + 1..].first();
-                    if matches!(after, None | Some(b',' | b'}' | b']' | b':')) {
-                        return at - backslashes;
-                    }
-                }
-                backslashes = 0;
-            }
-        }
-    }
-    text.len()
-}
-
-/// Where a value without quotes ends.
-fn bare_end(text: &[u8], start: usize, in_query: bool) -> usize {
-    let mut at = start;
-    while let Some(byte) = text.get(at) {
-        match byte {
-            b'"' | b'\'' | b'`' | b'<' | b'>' => break,
-            _ if byte.is_ascii_whitespace() || byte.is_ascii_control() => break,
-            b'&' | b'#' if in_query => break,
-            b'&' | b',' | b';' if ends_value(&text[at + 1..]) => break,
-            b'\\' => {
-                let n = text[at..].iter().take_while(|it| **it == b'\\').count();
-                match text.get(at + n) {
-                    None | Some(b'n' | b'r' | b't' | b'"' | b'\'') => break,
-                    Some(b'u')
-                        if text[at + n..].starts_with(b"u0026")
-                            || text[at + n..].starts_with(b"u0022") =>
-                    {
-                        break;
-                    }
-                    _ => at += n,
-                }
-            }
-            _ => at += 1,
-        }
-    }
-    while at > start && matches!(text[at - 1], b'.' | b',' | b';' | b':' | b')' | b']' | b'}') {
-        at -= 1;
-    }
-    at
-}
-
-/// Whether what follows a `,`, `;` or `&` is the next thing and no part of the value.
-fn ends_value(rest: &[u8]) -> bool {
-    const LONGEST: usize = 40;
-    let name = rest
-        .iter()
-        .take(LONGEST)
-        .take_while(|it| it.is_ascii_alphanumeric() || b"_-. ".contains(it))
-        .count();
-    match rest.first() {
-        None => true,
-        Some(it) if it.is_ascii_whitespace() || b"\"'\\}])&".contains(it) => true,
-        _ => name > 0 && matches!(rest.get(name), Some(b'=' | b':')),
-    }
-}
-
-fn end_of_line(text: &[u8], start: usize) -> usize {
-    let mut at = start;
-    while let Some(byte) = text.get(at) {
-        match byte {
-            b'\n' | b'\r' | b'"' | b'\'' | b'`' | b'<' => break,
-            b'\\' => {
-                let n = text[at..].iter().take_while(|it| **it == b'\\').count();
-                match text.get(at + n) {
-                    None | Some(b'n' | b'r' | b'"' | b'\'') => break,
-                    _ => at += n,
-                }
-            }
-            _ => at += 1,
-        }
-    }
-    while at > start && matches!(text[at - 1], b' ' | b'\t') {
-        at -= 1;
-    }
-    at
 }
 
 /// What joins a name and its value: where that ends, and whether it is a colon.

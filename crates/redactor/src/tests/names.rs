@@ -64,6 +64,11 @@ const TEXTS: &[&str] = &[
     // A registry's settings.
     r#"{"auths":{"registry.example.org":{"auth":"‹YWRhOm9wZW4gc2VzYW1l›"}}}"#,
     "//registry.example.org/:_authToken=‹0a1b2c3d-4e5f›",
+    // One that was found before the name it stands under.
+    "curl -u PASSWORD=‹hunter2:hunter3› http://localhost",
+    // A text that ends where the one around it does.
+    r#"["curl -u \":‹hunter2\\›"]"#,
+    r#"[["password%3D["]]"#,
     // Already done.
     "password=[redacted] Authorization: Bearer [redacted]",
 ];
@@ -76,8 +81,8 @@ fn what_stands_under_a_secret_name_is_redacted_and_nothing_else() {
         if let Ok(before) = serde_json::from_str::<serde_json::Value>(&plain) {
             let after: serde_json::Value = serde_json::from_str(&expected).unwrap();
             assert_eq!(
-                before.as_object().map(|it| it.len()),
-                after.as_object().map(|it| it.len())
+                before.as_object().map(serde_json::Map::len),
+                after.as_object().map(serde_json::Map::len)
             );
         }
     }

@@ -24,10 +24,9 @@ fn streamed(text: &[u8], sizes: &[usize]) -> (Vec<u8>, usize) {
 /// A page with a secret of each kind.
 fn page() -> String {
     let (first, body, last) = private_key("RSA PRIVATE KEY", "\n");
-    let secrets: String = all()
-        .iter()
-        .map(|(name, it)| format!("{name}: {it} and\n{it}\n"))
-        .collect();
+    let lines = all().into_iter();
+    let lines = lines.map(|(name, it)| format!("{name}: {it} and\n{it}\n"));
+    let secrets = lines.collect::<Vec<_>>().concat();
     format!(
         "{secrets}{first}{body}{last}\npassword=hunter2\n{{\"token\":\"a\\\"b c\"}}\nAuthorization: Bearer abc"
     )
