@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use crate::{
     outside_crates::Project,
-    support::{LogFile, MetricsFile, finish, normalised, triscope},
+    support::{LogFile, MARK, MetricsFile, assert_no_secrets, finish, normalised, triscope},
 };
 
 /// What one run of an agent came to.
@@ -20,6 +20,12 @@ struct Run {
     answer: String,
     /// The requests that its model got.
     received: usize,
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        assert_no_secrets(self.dir.path());
+    }
 }
 
 impl Run {
@@ -41,7 +47,7 @@ impl Run {
             Command::new(program)
                 .arg(dir.path())
                 .args(arguments)
-                .env("OPENAI_API_KEY", "key")
+                .env("OPENAI_API_KEY", format!("key-{MARK}"))
                 .env("OPENAI_BASE_URL", server.base_url())
                 .env_remove("RUST_LOG"),
         )

@@ -5,6 +5,7 @@ mod aimock;
 mod lab;
 mod limits;
 mod program;
+mod secrets;
 mod skip;
 mod text;
 mod tmpfs;
@@ -16,6 +17,7 @@ pub(crate) use self::{
     lab::{Lab, LabOptions},
     limits::{as_nobody, limited},
     program::{Background, Finished, demo, finish, peak_memory_kib, program_path, sh, triscope},
+    secrets::{MARK, assert_no_secrets, leaks},
     skip::{missing_program, skip},
     text::{Lines, LogFile, MetricsFile, normalised},
     tmpfs::Tmpfs,

@@ -21,7 +21,7 @@ mod settled;
 use std::{
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use self::{
@@ -135,9 +135,9 @@ impl Index {
         file: &mut Option<IndexFile>,
         store: &ArtifactStore,
     ) -> Result<(), Unusable> {
-        let now = SystemTime::now();
-        let names = names::Names::read(&store.dir()?, now)?;
+        // Read in the turn that they are written in: older names would take a worker out that another process has found.
         let lock = Lock::exclusive(&self.own_dir, PATIENCE)?;
+        let names = names::Names::read(&store.dir()?, settled::now())?;
         let (index, _) = self.current(file, &lock)?;
         let difference = names.difference(index)?;
         if difference.new.len() + difference.gone.len() > MAX_CHANGES {

@@ -344,7 +344,7 @@ impl Refusal {
             Self::Plain(status, text) => (status, text, None),
             Self::NoToken => (
                 StatusCode::UNAUTHORIZED,
-                "a token is needed: `Authorization: Bearer TOKEN`",
+                "a token is needed: `Authorization: Bearer <token>`",
                 Some((WWW_AUTHENTICATE, "Bearer")),
             ),
             Self::NoRoom => (

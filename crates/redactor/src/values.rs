@@ -289,7 +289,10 @@ impl Name<'_> {
             "ghost",
         ];
         let value = &self.text[start..end];
-        let scheme = value.iter().position(|it| matches!(it, b' ' | b'+' | b'%'));
+        let word = value.iter().take(LOOKED_AT);
+        let scheme = word
+            .copied()
+            .position(|it| matches!(it, b' ' | b'+' | b'%'));
         let known = scheme.filter(|it| {
             let word = value[..*it].to_ascii_lowercase();
             SCHEMES.iter().any(|it| it.as_bytes() == word)

@@ -9,13 +9,22 @@ use std::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::{Background, Finished, eventually, finish, triscope};
+use crate::support::{Background, Finished, assert_no_secrets, eventually, finish, triscope};
 
-/// A folder that the program is called in, and a data directory that it is told of.
+/// A folder that the program is called in, and a data directory that it is told of. When it goes, no secret may be there.
 #[derive(Debug)]
 pub(crate) struct Place {
     folder: TempDir,
     data_dir: PathBuf,
+    keeps_secrets: bool,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if !self.keeps_secrets {
+            assert_no_secrets(&self.data_dir);
+        }
+    }
 }
 
 impl Place {
@@ -27,7 +36,18 @@ impl Place {
     pub(crate) fn with_data_dir(name: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let data_dir = folder.path().join(name);
-        Self { folder, data_dir }
+        Self {
+            folder,
+            data_dir,
+            keeps_secrets: false,
+        }
+    }
+
+    /// A place where secrets may be found in the end: the program is told to keep them.
+    pub(crate) fn that_keeps_secrets() -> Self {
+        let mut place = Self::new();
+        place.keeps_secrets = true;
+        place
     }
 
     pub(crate) fn folder(&self) -> &Path {

@@ -75,7 +75,7 @@ fn options_that_make_no_sense_are_bad_usage_and_touch_nothing() {
             "name the model to ask there with --model",
         ),
         (
-            &["--model", "m", "--base-url", "me:secret@host"],
+            &["--model", "m", "--base-url", "me:secret-7c51e8d24b60@host"],
             "is no base URL",
         ),
         (
@@ -118,8 +118,8 @@ fn a_key_goes_to_the_server_from_the_variable_that_is_named() {
         let model = ["run", "x", "--model", "m", "--base-url", &url, "--json"];
         let mut command = place.command(&[&model, more].concat());
         command
-            .env("OPENAI_API_KEY", "sk-usual-0123456789")
-            .env("MY_KEY", "sk-mine-0123456789");
+            .env("OPENAI_API_KEY", "sk-usual-7c51e8d24b60")
+            .env("MY_KEY", "sk-mine-7c51e8d24b60");
         finish(&mut command).answer();
         server
             .received()
@@ -128,10 +128,10 @@ fn a_key_goes_to_the_server_from_the_variable_that_is_named() {
             .header("authorization")
             .map(str::to_owned)
     };
-    assert_eq!(run(&[]).as_deref(), Some("Bearer sk-usual-0123456789"));
+    assert_eq!(run(&[]).as_deref(), Some("Bearer sk-usual-7c51e8d24b60"));
     assert_eq!(
         run(&["--api-key-env", "MY_KEY"]).as_deref(),
-        Some("Bearer sk-mine-0123456789")
+        Some("Bearer sk-mine-7c51e8d24b60")
     );
     // A local server needs none.
     place

@@ -102,7 +102,7 @@ fn a_key_is_the_matter_of_the_process_that_runs_the_job() {
         command
             .args(server)
             .args(["calculate 7*6"])
-            .env("A_KEY", "sesame-sesame"),
+            .env("A_KEY", "sesame-7c51e8d24b60"),
     )
     .expect(0);
     let book = fs::read(place.data_dir().join(".triscope/jobs.sqlite")).unwrap();

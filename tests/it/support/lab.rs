@@ -20,7 +20,10 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use worker_runner::{Agent, ChatModel, ReactAgent, RunOptions, WorkerReport, WorkerRunner};
 use worker_tools::{HttpRequestOptions, ToolOptions, builtin_tools_with};
 
-use super::text::{LogFile, MetricsFile};
+use super::{
+    secrets::assert_no_secrets,
+    text::{LogFile, MetricsFile},
+};
 
 /// What a lab is made of, where it is not the usual.
 pub(crate) struct LabOptions {
@@ -44,7 +47,7 @@ impl Default for LabOptions {
     }
 }
 
-/// A data directory of its own, removed at the end, and all that works on it.
+/// A data directory of its own, removed at the end, and all that works on it. When it goes, no secret may be there.
 ///
 /// The log is this thread's: under `#[tokio::test]`, whose tasks all run on one thread, it gets the lines of this lab's
 /// workers and of nobody else's.
@@ -55,6 +58,14 @@ pub(crate) struct Lab {
     supervisor: Supervisor,
     runner: WorkerRunner,
     dir: TempDir,
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        // A disk that a test took away has no log either.
+        let _ = self.log.flush(Duration::from_mins(1));
+        assert_no_secrets(self.data_dir());
+    }
 }
 
 impl Lab {

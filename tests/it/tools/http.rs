@@ -40,7 +40,7 @@ fn ok(body: &str) -> String {
 fn loopback_is_refused_and_the_error_says_how_to_allow_it() {
     let place = Place::new();
     let address = server(ok("inner"));
-    let task = format!("fetch http://user:hunter2@{address}/?q=hunter3");
+    let task = format!("fetch http://user:hunter-7c51e8d24b60@{address}/?q=hunter3");
     let refused = place.run(&["run", &task]).expect(1);
     let advice = format!(
         "127.0.0.1 is a loopback address, which may not be asked; allow it with `--allow-host \
@@ -60,7 +60,7 @@ fn loopback_is_refused_and_the_error_says_how_to_allow_it() {
 #[test]
 fn a_refusal_is_an_event_and_an_artifact_without_the_credentials() {
     let place = Place::new();
-    let task = "fetch http://user:hunter2@127.1/?q=hunter3";
+    let task = "fetch http://user:hunter-7c51e8d24b60@127.1/?q=hunter3";
     let report = place.run(&["run", "--json", task]).expect(1);
     let report = serde_json::from_str(&report.stdout).unwrap();
     let dir = place.dir_of(&report);

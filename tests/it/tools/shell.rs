@@ -2,10 +2,13 @@
 
 use std::fs;
 
+use serde_json::Value;
+use stub_server::{Answer, StubServer, openai};
+
 use super::numbers;
 use crate::{
     cli::Place,
-    support::{Background, eventually, peak_memory_kib},
+    support::{Background, MARK, eventually, finish, peak_memory_kib},
 };
 
 const WHOLE: &str = "tool_calls/001_shell_exec.whole.txt";
@@ -49,6 +52,45 @@ fn a_short_output_leaves_one_file() {
             "003_shell_exec.txt"
         ]
     );
+}
+
+/// What a model is asked with is not for what it asks for.
+#[test]
+fn a_command_does_not_get_the_keys_of_models() {
+    let place = Place::new();
+    let task = "run `echo ${OPENAI_API_KEY-none} ${ANTHROPIC_API_KEY-none} ${ANOTHER-none}`";
+    let mut command = place.command(&["run", task]);
+    for name in ["OPENAI_API_KEY", "ANTHROPIC_API_KEY", "ANOTHER"] {
+        command.env(name, "set");
+    }
+    let answer = finish(&mut command).answer();
+    assert!(answer.contains("none none set"), "{answer}");
+
+    // A server's key lies wherever one says.
+    let call = openai::calls(
+        &[(
+            "a",
+            "shell_exec",
+            r#"{"command": "echo ${MY_KEY-none} ${ANOTHER-none}"}"#,
+        )],
+        Value::Null,
+    );
+    let server = StubServer::start(move |request| match request.number {
+        0 => Answer::json(200, &[], &call),
+        _ => Answer::json(200, &[], &openai::text("done", Value::Null)),
+    })
+    .unwrap();
+    let url = server.base_url();
+    let model = ["run", "x", "--model", "m", "--base-url", &url];
+    let mut command = place.command(&[&model[..], &["--api-key-env", "MY_KEY"]].concat());
+    let key = format!("my-{MARK}");
+    finish(command.env("MY_KEY", &key).env("ANOTHER", "set")).answer();
+    let sent = &server.received()[1];
+    assert!(
+        sent.header("authorization").unwrap().contains(&key),
+        "{sent:?}"
+    );
+    assert!(sent.body.contains("none set"), "{}", sent.body);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::{
         mpsc::{self, Receiver, RecvTimeoutError},
     },
     thread,
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use super::{
@@ -16,7 +16,7 @@ use super::{
     file::{self, IndexFile, Lock, Unusable},
     names::{self, Names},
     newest::Change,
-    settled::Settled,
+    settled::{self, Settled},
 };
 use crate::confined::Dir;
 
@@ -129,9 +129,9 @@ impl Filling {
     }
 
     fn add_names(&self, index: &mut IndexFile) -> Result<(), Unusable> {
-        let now = SystemTime::now();
-        let names = Names::read(&self.dir()?, now)?;
+        // As where others catch up: in the turn that they are written in.
         let lock = self.turn()?;
+        let names = Names::read(&self.dir()?, settled::now())?;
         index.state()?;
         let difference = names.difference(index)?;
         if difference.gone.len() > MAX_CHANGES.max(difference.n_kept) {

@@ -54,6 +54,20 @@ impl TryFrom<&[u8]> for Stamp {
     }
 }
 
+/// What a filesystem's clock says, which stands still where a machine is too busy to make it tick.
+pub(super) fn now() -> SystemTime {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::time::{ClockId, clock_gettime};
+        let now = clock_gettime(ClockId::RealtimeCoarse);
+        if let (Ok(seconds), Ok(nanos)) = (now.tv_sec.try_into(), now.tv_nsec.try_into()) {
+            let since = Duration::new(seconds, nanos);
+            return UNIX_EPOCH.checked_add(since).unwrap_or(UNIX_EPOCH);
+        }
+    }
+    SystemTime::now()
+}
+
 /// Nobody can set the time of a change, other than that of a modification.
 fn changed_ns(stat: &Stat) -> i128 {
     i128::from(stat.st_ctime) * 1_000_000_000 + i128::from(stat.st_ctime_nsec)
@@ -73,7 +87,7 @@ pub(super) struct Settled {
 impl Settled {
     /// Reads it in the data directory `dir`; `None` if there is anything that speaks against keeping it.
     pub(super) fn read(dir: &Dir, id: &str) -> Option<Self> {
-        let now = SystemTime::now();
+        let now = now();
         let worker = dir.subdir(id).ok()?;
         let file = worker.file(file_names::METADATA).ok()?;
         let stamp = Stamp::if_sure(&fstat(&file).ok()?, now)?;

@@ -264,7 +264,6 @@ async fn a_cost_is_the_number_that_the_provider_wrote() {
     }
 }
 
-/// Only lower bounds: whatever else the machine does, the pauses lie where they lie.
 #[tokio::test]
 async fn the_first_token_is_timed_where_text_or_a_call_begins() {
     const PAUSE: Duration = Duration::from_millis(40);
@@ -287,17 +286,24 @@ async fn the_first_token_is_timed_where_text_or_a_call_begins() {
                 .iter()
                 .position(|it| it.contains("fort") || it.contains("\"x\""))
                 .unwrap();
-            let parts = events.into_iter().enumerate().flat_map(|(n, event)| {
-                let pause = (n == first || n == last).then_some(Part::Pause(PAUSE));
-                pause.into_iter().chain([Part::bytes(event)])
-            });
-            let started = Instant::now();
-            let reply = asked(protocol, Answer::stream(parts)).await.unwrap();
-            let (ttft, whole) = (reply.ttft.unwrap(), started.elapsed());
-            assert!(
-                ttft >= PAUSE && ttft + PAUSE <= whole,
-                "{ttft:?} of {whole:?}"
-            );
+            // A busy machine may read it late, now and then; at the end, it would be late each time.
+            let mut tries = 0;
+            loop {
+                let parts = events.clone().into_iter().enumerate();
+                let parts = parts.flat_map(|(n, event)| {
+                    let pause = (n == first || n == last).then_some(Part::Pause(PAUSE));
+                    pause.into_iter().chain([Part::bytes(event)])
+                });
+                let started = Instant::now();
+                let reply = asked(protocol, Answer::stream(parts)).await.unwrap();
+                let (ttft, whole) = (reply.ttft.unwrap(), started.elapsed());
+                assert!(ttft >= PAUSE && ttft <= whole, "{ttft:?} of {whole:?}");
+                if ttft < 2 * PAUSE {
+                    break;
+                }
+                tries += 1;
+                assert!(tries < 50, "{ttft:?} of {whole:?}");
+            }
         }
     }
 }

@@ -191,6 +191,7 @@ impl Tool for Streaming {
         for _ in 0..3 {
             artifact.write(b"0123456789");
         }
+        artifact.finish();
         Ok(artifact.to_string())
     }
 }
