@@ -165,7 +165,7 @@ impl Name<'_> {
 
     fn quoted(&self, start: usize, end: usize, joint: Joint) -> Option<Span> {
         let value = &self.text[start..end];
-        if is_placeholder(value) {
+        if is_placeholder(value) || self.is_id(value) {
             return None;
         }
         let is_secret = match self.kind {
@@ -227,7 +227,7 @@ impl Name<'_> {
                 .map_or(end, |it| start + it);
         }
         let value = &text[start..end];
-        if value.is_empty() || is_placeholder(value) {
+        if value.is_empty() || is_placeholder(value) || self.is_id(value) {
             return None;
         }
         if let (Some((_, quote)), true) = (self.quote, is_number(value)) {
@@ -319,6 +319,17 @@ impl Name<'_> {
             !has_blank && has_digit(looked_at) && !self.is_code(value)
         };
         is_secret.then(|| Span::at(self.from, start, end))
+    }
+
+    /// Whether it only says which session: coding agents number theirs with UUIDs, by which they are gone on with.
+    fn is_id(&self, value: &[u8]) -> bool {
+        let is_at_place = |(n, it): (usize, &u8)| match n {
+            8 | 13 | 18 | 23 => *it == b'-',
+            _ => it.is_ascii_hexdigit(),
+        };
+        value.len() == 36
+            && value.iter().enumerate().all(is_at_place)
+            && squashed(self.word).ends_with("sessionid")
     }
 
     /// Whether the name is one of a shell's variables.

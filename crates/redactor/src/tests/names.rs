@@ -69,6 +69,9 @@ const TEXTS: &[&str] = &[
     // A text that ends where the one around it does.
     r#"["curl -u \":‹hunter2\\›"]"#,
     r#"[["password%3D["]]"#,
+    // A number of a session, and what lets one in.
+    r#"{"session_id":"11111111-2222-4333-8444-555555555555"}"#,
+    r#"{"session_id":"‹4k9x7c51e8d24b60›"}"#,
     // Already done.
     "password=[redacted] Authorization: Bearer [redacted]",
 ];
