@@ -95,11 +95,7 @@ fn nothing_of_a_model_s_worker_is_written_with_its_secrets() {
         "m",
         "--base-url",
         &url,
-<<<<<<< HEAD
-        "--allow-host=127.0.0.1:1",
-=======
         "--allow-private-addresses", // What may not be asked ends a worker.
->>>>>>> redact2
         "--verbose",
     ]);
     command.env("DB_PASSWORD", &named).env("RUST_LOG", "trace");
