@@ -3,7 +3,7 @@
 use std::{
     ffi::OsString,
     io,
-    os::unix::process::CommandExt as _,
+    os::unix::process::{CommandExt as _, ExitStatusExt as _},
     process::{ExitStatus, Stdio},
     time::{Duration, Instant},
 };
@@ -11,6 +11,7 @@ use std::{
 use async_trait::async_trait;
 use metrics_collector::MetricsCollector;
 use metrics_core::Clock;
+use process_group::{ProcessGroup, Signal, failure, signal_name};
 use serde_json::{Map, Value, json};
 use tokio::{
     process::Command,
@@ -22,9 +23,7 @@ use worker_runner::{Agent, AgentContext, AgentError, CancellationToken, Message,
 use crate::{
     METRICS_FILE_VARIABLE, OutputFormat, TRACEPARENT_VARIABLE, WORKER_ID_VARIABLE,
     command::{CommandError, ProgramCommand},
-    ending,
     format::{Reading, Said},
-    group::ProcessGroup,
     redacted_file,
     streams::{Files, METRICS, Read, STDERR, Streams},
 };
@@ -148,7 +147,10 @@ impl ProgramAgent {
         select! {
             biased;
             () = group.exited() => return self.options.drain_grace,
-            () = stopping.cancelled() => group.terminate(),
+            () = stopping.cancelled() => {
+                group.signal(Signal::TERM);
+                group.signal(Signal::CONT); // Stopped ones end too.
+            }
             never = &mut read_on => match never {},
         }
         let asked_at = Instant::now();
@@ -236,7 +238,7 @@ fn cannot(what: &str, error: &dyn std::fmt::Display) -> AgentError {
 
 /// How the worker ends, and what is to be known about it.
 fn conclude(status: ExitStatus, read: Read, context: &AgentContext) -> Result<(), AgentError> {
-    let (exit_code, signal) = ending::code_and_signal(status);
+    let (exit_code, signal) = code_and_signal(status);
     context.describe(
         PROGRAM,
         json!({
@@ -255,16 +257,25 @@ fn conclude(status: ExitStatus, read: Read, context: &AgentContext) -> Result<()
     if let Some(result) = result {
         context.say(Message::text(Role::Assistant, result));
     }
-    let failure = match (ending::failure(status), error) {
+    let why = match (failure(status), error) {
         (None, None) => return Ok(()),
         (Some(failure), None) => failure,
         (None, Some(error)) => error,
         (Some(failure), Some(error)) => format!("{failure}: {error}"),
     };
     Err(AgentError::Other(match read.stderr_bytes {
-        0 => failure,
-        _ => format!("{failure} (see {STDERR})"),
+        0 => why,
+        _ => format!("{why} (see {STDERR})"),
     }))
+}
+
+/// `exit_code` and `signal` as they stand in the metadata; one of them is null.
+fn code_and_signal(status: ExitStatus) -> (Value, Value) {
+    let name = |it| signal_name(it).map_or_else(|| json!(it.to_string()), |name| json!(name));
+    (
+        json!(status.code()),
+        status.signal().map_or(Value::Null, name),
+    )
 }
 
 /// Why a program that is there did not start, and what to do.

@@ -31,10 +31,8 @@ mod readme {}
 mod admission;
 mod agent;
 mod command;
-mod ending;
 mod environment;
 mod format;
-mod group;
 mod lines;
 mod metrics_file;
 mod output;

@@ -1,13 +1,12 @@
 //! Running one command of the system to its end, for the tools that do: its process group, its output, its ending.
 
 mod ending;
-mod group;
 mod run;
 
 use std::time::Duration;
 
 pub(crate) use self::{
-    ending::{cause, with_output},
+    ending::with_output,
     run::{Finished, run},
 };
 

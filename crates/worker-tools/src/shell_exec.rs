@@ -6,6 +6,7 @@ mod tests;
 use std::{io, path::PathBuf, process::Stdio, time::Duration};
 
 use async_trait::async_trait;
+use process_group::failure;
 use serde_json::{Value, json};
 use tokio::process::Command;
 use worker_runner::{Tool, ToolContext, ToolDefinition, ToolError};
@@ -146,12 +147,9 @@ impl ShellExec {
 
     fn answer(&self, finished: &Finished) -> Result<String, ToolError> {
         let output = command::with_output(finished);
-        match finished.status {
-            Some(status) if status.success() => Ok(output),
-            Some(status) => {
-                let cause = command::cause(status);
-                Err(ToolError::Failed(format!("{cause}\n\n{output}")))
-            }
+        match finished.status.map(failure) {
+            Some(None) => Ok(output),
+            Some(Some(cause)) => Err(ToolError::Failed(format!("{cause}\n\n{output}"))),
             None => Err(ToolError::Timeout(format!(
                 "the command ran longer than {:?} and was killed with all that it started\n\n{output}",
                 self.options.timeout

@@ -150,16 +150,15 @@ impl SshExec {
                 self.options.timeout
             )));
         };
-        if status.success() {
+        let Some(cause) = process_group::failure(status) else {
             return Ok(output);
-        }
+        };
         // The client's own failures; a command may end with this code as well.
         if status.code() == Some(255)
             && let Some(err) = failure::of_client(&output, target)
         {
             return Err(err);
         }
-        let cause = command::cause(status);
         Err(ToolError::Failed(format!(
             "{cause} on `{}`\n\n{output}",
             target.name()

@@ -1,6 +1,4 @@
-//! How a command's end is put into words.
-
-use std::{os::unix::process::ExitStatusExt, process::ExitStatus};
+//! What a command's answer says of its end.
 
 use super::Finished;
 
@@ -17,37 +15,4 @@ pub(crate) fn with_output(finished: &Finished) -> String {
         output.push_str("(no output)");
     }
     output
-}
-
-/// Why a status is no success.
-pub(crate) fn cause(status: ExitStatus) -> String {
-    if let Some(code) = status.code() {
-        return format!("exit code {code}");
-    }
-    match status.signal() {
-        Some(number) => match signal_name(number) {
-            Some(name) => format!("killed by signal {number} ({name})"),
-            None => format!("killed by signal {number}"),
-        },
-        None => status.to_string(),
-    }
-}
-
-/// The signals that have the same number everywhere.
-fn signal_name(number: i32) -> Option<&'static str> {
-    Some(match number {
-        1 => "SIGHUP",
-        2 => "SIGINT",
-        3 => "SIGQUIT",
-        4 => "SIGILL",
-        5 => "SIGTRAP",
-        6 => "SIGABRT",
-        8 => "SIGFPE",
-        9 => "SIGKILL",
-        11 => "SIGSEGV",
-        13 => "SIGPIPE",
-        14 => "SIGALRM",
-        15 => "SIGTERM",
-        _ => return None,
-    })
 }

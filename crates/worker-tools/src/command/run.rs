@@ -2,6 +2,7 @@
 
 use std::{io, process::ExitStatus};
 
+use process_group::{ProcessGroup, Signal};
 use tokio::{
     io::AsyncReadExt,
     net::unix::pipe::Receiver,
@@ -11,7 +12,7 @@ use tokio::{
 };
 use worker_runner::{OutputArtifact, ToolContext};
 
-use super::{Limits, group::ProcessGroup};
+use super::Limits;
 use crate::text::HeadTail;
 
 /// How much is read at once.
@@ -60,7 +61,10 @@ pub(crate) async fn run(
     let (timed_out, left_open) = match timeout(limits.timeout, ended).await {
         Ok(left_open) => (false, left_open),
         Err(Elapsed { .. }) => {
-            group.ask_to_end();
+            // The end of its input reaches further than a signal, for one that speaks for a process elsewhere.
+            if !group.close_input() {
+                group.signal(Signal::TERM);
+            }
             let ended = end(&mut group, &mut output, limits);
             // Whether it tidied up or not: what is left of it is killed below.
             let _ = timeout(limits.term_grace, ended).await;

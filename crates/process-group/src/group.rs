@@ -18,7 +18,7 @@ use tokio::{
 /// The program's exit is noticed without reaping it. Until it is reaped its process id, which is the group's too, cannot
 /// be given to anyone else, so no signal can hit a stranger.
 #[derive(Debug)]
-pub(crate) struct ProcessGroup {
+pub struct ProcessGroup {
     child: Child,
     id: Pid,
     child_changes: SignalStream,
@@ -27,7 +27,10 @@ pub(crate) struct ProcessGroup {
 
 impl ProcessGroup {
     /// Starts the command. Must be called within a tokio runtime.
-    pub(crate) fn spawn(command: &mut Command) -> io::Result<Self> {
+    ///
+    /// # Errors
+    /// The system's, if it cannot be started.
+    pub fn spawn(command: &mut Command) -> io::Result<Self> {
         // Before the spawn, so that no change can be missed.
         let child_changes = signal(SignalKind::child())?;
         let child = command
@@ -39,7 +42,7 @@ impl ProcessGroup {
             .id()
             .and_then(|id| i32::try_from(id).ok())
             .and_then(Pid::from_raw)
-            .ok_or_else(|| io::Error::other("the program has no process id"))?;
+            .ok_or_else(|| io::Error::other("the process has no id"))?;
         Ok(Self {
             child,
             id,
@@ -49,12 +52,12 @@ impl ProcessGroup {
     }
 
     /// The reading ends of its outputs; once.
-    pub(crate) fn outputs(&mut self) -> (Option<ChildStdout>, Option<ChildStderr>) {
+    pub fn outputs(&mut self) -> (Option<ChildStdout>, Option<ChildStderr>) {
         (self.child.stdout.take(), self.child.stderr.take())
     }
 
     /// Waits until the program has exited, and leaves it unreaped.
-    pub(crate) async fn exited(&mut self) {
+    pub async fn exited(&mut self) {
         while !self.has_exited() {
             // `None` never comes on Unix; were it to, the status is still waited for in `reap`.
             if self.child_changes.recv().await.is_none() {
@@ -63,7 +66,8 @@ impl ProcessGroup {
         }
     }
 
-    pub(crate) fn has_exited(&self) -> bool {
+    /// Whether the program has exited.
+    pub fn has_exited(&self) -> bool {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
         match waitid(WaitId::Pid(self.id), options) {
             Ok(None) | Err(Errno::INTR) => false,
@@ -72,21 +76,24 @@ impl ProcessGroup {
         }
     }
 
-    /// Asks every process of the group to end, stopped ones too.
-    pub(crate) fn terminate(&self) {
-        self.signal(Signal::TERM);
-        self.signal(Signal::CONT);
+    /// Closes its input, where that is a pipe that is still open; whether it was.
+    pub fn close_input(&mut self) -> bool {
+        self.child.stdin.take().is_some()
     }
 
     /// Kills what is left of the group and gives the program's status.
-    pub(crate) async fn reap(mut self) -> io::Result<ExitStatus> {
+    ///
+    /// # Errors
+    /// The system's, if somebody else has reaped it.
+    pub async fn reap(mut self) -> io::Result<ExitStatus> {
         self.signal(Signal::KILL);
         let status = self.child.wait().await;
         self.reaped = true;
         status
     }
 
-    fn signal(&self, signal: Signal) {
+    /// Sends a signal to every process of the group.
+    pub fn signal(&self, signal: Signal) {
         // No such group, or nobody in it whom we may signal: nothing is left to be done.
         let _ = kill_process_group(self.id, signal);
     }

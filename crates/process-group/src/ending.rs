@@ -2,10 +2,8 @@
 
 use std::{os::unix::process::ExitStatusExt as _, process::ExitStatus};
 
-use serde_json::{Value, json};
-
 /// Why a status is no success; `None` if it is one.
-pub(crate) fn failure(status: ExitStatus) -> Option<String> {
+pub fn failure(status: ExitStatus) -> Option<String> {
     match (status.code(), status.signal()) {
         (Some(0), _) => None,
         (Some(code), _) => Some(format!("exit code {code}")),
@@ -17,17 +15,8 @@ pub(crate) fn failure(status: ExitStatus) -> Option<String> {
     }
 }
 
-/// `exit_code` and `signal` as they stand in the metadata; one of them is null.
-pub(crate) fn code_and_signal(status: ExitStatus) -> (Value, Value) {
-    let name = |it| signal_name(it).map_or_else(|| json!(it.to_string()), |name| json!(name));
-    (
-        json!(status.code()),
-        status.signal().map_or(Value::Null, name),
-    )
-}
-
-/// The signals that have the same number everywhere.
-fn signal_name(number: i32) -> Option<&'static str> {
+/// `SIGTERM`, for the signals that have the same number everywhere.
+pub fn signal_name(number: i32) -> Option<&'static str> {
     Some(match number {
         1 => "SIGHUP",
         2 => "SIGINT",
