@@ -7,7 +7,7 @@ mod demo_server;
 mod doctor;
 mod exec;
 mod man;
-mod mcp;
+pub(crate) mod mcp;
 mod prices;
 mod prune;
 mod queue;

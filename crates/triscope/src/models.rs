@@ -18,7 +18,7 @@ use supervisor_tools::{NoRunner, RunnerSource, UnknownModel};
 use worker_runner::{ChatModel, ReactAgent, ReactLimits, Redactor, WorkerRunner};
 use worker_tools::{ToolOptions, builtin_tools_with};
 
-use crate::tools::ToolArgs;
+use crate::{commands::mcp, tools::ToolArgs};
 
 /// What a model is told before its task.
 const SYSTEM_PROMPT: &str = "\
@@ -156,7 +156,9 @@ impl Models {
             _ => Some(http_model(args, key)?),
         };
         let mut tools = tool_args.options()?;
-        tools.hidden_variables.extend(args.api_key_env.clone());
+        let hidden = args.api_key_env.iter().map(String::as_str);
+        let hidden = hidden.chain([mcp::TOKEN_VARIABLE]);
+        tools.hidden_variables.extend(hidden.map(str::to_owned));
         Ok(Self {
             http,
             limits,

@@ -34,7 +34,7 @@ pub struct ShellExecOptions {
     /// Where commands run; the process's own directory by default.
     pub directory: Option<PathBuf>,
     /// Variables of the environment that commands do not get, as what a model is asked with is not for what it asks for; by
-    /// default `OPENAI_API_KEY`, `ANTHROPIC_API_KEY` and `TRISCOPE_MCP_TOKEN`.
+    /// default `OPENAI_API_KEY` and `ANTHROPIC_API_KEY`.
     pub hidden_variables: Vec<String>,
 }
 
@@ -47,7 +47,7 @@ impl Default for ShellExecOptions {
             max_output_bytes: 64 * 1024,
             max_artifact_bytes: 256 * 1024 * 1024,
             directory: None,
-            hidden_variables: ["OPENAI_API_KEY", "ANTHROPIC_API_KEY", "TRISCOPE_MCP_TOKEN"]
+            hidden_variables: ["OPENAI_API_KEY", "ANTHROPIC_API_KEY"]
                 .map(str::to_owned)
                 .into(),
         }

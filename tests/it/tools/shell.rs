@@ -58,13 +58,18 @@ fn a_short_output_leaves_one_file() {
 #[test]
 fn a_command_does_not_get_the_keys_of_models() {
     let place = Place::new();
-    let task = "run `echo ${OPENAI_API_KEY-none} ${ANTHROPIC_API_KEY-none} ${ANOTHER-none}`";
+    let task = "run `echo ${OPENAI_API_KEY-none} ${ANTHROPIC_API_KEY-none} ${TRISCOPE_MCP_TOKEN-none} ${ANOTHER-none}`";
     let mut command = place.command(&["run", task]);
-    for name in ["OPENAI_API_KEY", "ANTHROPIC_API_KEY", "ANOTHER"] {
+    for name in [
+        "OPENAI_API_KEY",
+        "ANTHROPIC_API_KEY",
+        "TRISCOPE_MCP_TOKEN",
+        "ANOTHER",
+    ] {
         command.env(name, "set");
     }
     let answer = finish(&mut command).answer();
-    assert!(answer.contains("none none set"), "{answer}");
+    assert!(answer.contains("none none none set"), "{answer}");
 
     // A server's key lies wherever one says.
     let call = openai::calls(

@@ -11,7 +11,7 @@ use super::run::LAST_GRACE;
 use crate::{app::App, cli::Mcp, exit::Exit, output, signals::Signals};
 
 /// Holds one token. An argument would be in the list of processes, for everybody to see.
-const TOKEN_VARIABLE: &str = "TRISCOPE_MCP_TOKEN";
+pub(crate) const TOKEN_VARIABLE: &str = "TRISCOPE_MCP_TOKEN";
 const MAX_TOKEN_FILE_BYTES: u64 = 1 << 20;
 
 pub(crate) async fn mcp(app: &App, arguments: Mcp) -> Result<Exit, ToolFailure> {
