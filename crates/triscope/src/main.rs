@@ -10,9 +10,14 @@ mod progress;
 mod signals;
 mod tools;
 
+use std::time::Duration;
+
 use clap::Parser as _;
 
 use crate::{cli::Cli, exit::Exit};
+
+/// What is left of calls in other threads takes milliseconds.
+const LAST_MOMENT: Duration = Duration::from_secs(1);
 
 fn main() -> std::process::ExitCode {
     let cli = match Cli::try_parse() {
@@ -32,8 +37,9 @@ fn main() -> std::process::ExitCode {
                 signals::survive_file_size_limit();
                 commands::run(cli).await
             });
-            // A tool that blocks its thread must not keep the program alive.
-            runtime.shutdown_background();
+            // What still holds the store has to let go of it, or its process would pass for one that died. A tool that
+            // blocks its thread must not keep the program alive for longer.
+            runtime.shutdown_timeout(LAST_MOMENT);
             exit
         }
         Err(error) => output::fail(

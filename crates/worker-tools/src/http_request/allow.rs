@@ -48,10 +48,12 @@ impl FromStr for AllowedHost {
         };
         // Spelled as the URLs are that it is compared with.
         let url = Url::parse(&format!("http://{host}/")).map_err(|_| invalid())?;
-        Ok(Self {
-            host: host_of(&url),
-            port,
-        })
+        let host = host_of(&url);
+        // A name that is full stops alone is none, and would allow an empty one.
+        if host.is_empty() || host.ends_with('.') {
+            return Err(invalid());
+        }
+        Ok(Self { host, port })
     }
 }
 

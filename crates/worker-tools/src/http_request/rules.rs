@@ -322,7 +322,7 @@ fn hosts_are_read_as_urls_spell_them() {
     }
     for text in [
         "", ":80", "a:0", "a:65536", "a:b", "http://a", "a/b", "u@a", "a b", "[::1", "::g", "%41",
-        "a#b", "a\n",
+        "a#b", "a\n", ".", "..", ".:80",
     ] {
         assert!(text.parse::<AllowedHost>().is_err(), "{text}");
     }

@@ -52,9 +52,12 @@ impl Ward {
             })
             .unwrap();
         fs::write(store.own_dir().join("triscope.log"), CALL).unwrap();
+        let worker = worker.dir().to_owned();
+        // Whatever its threads were at, they are at their end then.
+        drop(store);
         Self {
-            worker: worker.dir().to_owned(),
-            store,
+            worker,
+            store: ArtifactStore::open(dir.path()).unwrap(),
             _dir: dir,
         }
     }
