@@ -49,6 +49,7 @@
 #[doc = include_str!("../README.md")]
 mod readme {}
 
+mod coverage;
 mod dead;
 mod digest;
 mod follow;
@@ -58,6 +59,7 @@ mod prompt;
 mod runners;
 mod supervisor;
 mod texts;
+mod tokens;
 mod tools;
 mod unnoted;
 mod work;
@@ -78,8 +80,8 @@ pub use crate::{
     supervisor::{Activity, Cancelled, DEFAULT_CONCURRENCY, RunBy, Supervisor, SupervisorError},
     texts::{missing_result, one_line},
     tools::{
-        DEFAULT_GREP_HOURS, DEFAULT_LIMIT, DEFAULT_WAIT, SpawnRequest, SupervisorTools, ToolAnswer,
-        ToolFailure,
+        DEFAULT_GREP_HOURS, DEFAULT_LIMIT, DEFAULT_METRICS_TOKENS, DEFAULT_WAIT, SpawnRequest,
+        SupervisorTools, ToolAnswer, ToolFailure,
     },
     work::{WorkEvent, WorkOptions},
     workers::{RowFilter, RowStatus, RowStatusError, WorkerRow, WorkerRows},

@@ -4,8 +4,8 @@ use serde_json::Value;
 use worker_runner::DEFAULT_TIMEOUT;
 
 use super::{
-    DEFAULT_GREP_HOURS, DEFAULT_LIMIT, DEFAULT_WAIT, SpawnRequest, SupervisorTools, ToolAnswer,
-    ToolFailure, arguments::Arguments, definitions,
+    DEFAULT_GREP_HOURS, DEFAULT_LIMIT, DEFAULT_METRICS_TOKENS, DEFAULT_WAIT, MIN_METRICS_TOKENS,
+    SpawnRequest, SupervisorTools, ToolAnswer, ToolFailure, arguments::Arguments, definitions,
 };
 use crate::texts;
 
@@ -70,10 +70,11 @@ impl SupervisorTools {
             }
             "worker_metrics" => {
                 let job = given.job()?;
-                // Taken already, so that callers need not change once the digest keeps to it.
-                given.whole("max_tokens", 1, u64::MAX)?;
+                let max_tokens = given.whole("max_tokens", MIN_METRICS_TOKENS as u64, u64::MAX)?;
                 given.end()?;
-                self.worker_metrics(&job).await
+                let max_tokens = max_tokens.map(|it| usize::try_from(it).unwrap_or(usize::MAX));
+                self.worker_metrics(&job, max_tokens.unwrap_or(DEFAULT_METRICS_TOKENS))
+                    .await
             }
             "cancel_worker" => {
                 let job = given.job()?;
