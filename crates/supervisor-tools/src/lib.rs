@@ -61,6 +61,7 @@ mod supervisor;
 mod texts;
 mod tokens;
 mod tools;
+mod trace;
 mod unnoted;
 mod work;
 mod workers;
@@ -83,6 +84,7 @@ pub use crate::{
         DEFAULT_GREP_HOURS, DEFAULT_LIMIT, DEFAULT_METRICS_TOKENS, DEFAULT_WAIT, SpawnRequest,
         SupervisorTools, ToolAnswer, ToolFailure,
     },
+    trace::{DEFAULT_TRACE_CALLS, Trace, TraceSpan, TraceWhat},
     work::{WorkEvent, WorkOptions},
     workers::{RowFilter, RowStatus, RowStatusError, WorkerRow, WorkerRows},
 };

@@ -76,6 +76,8 @@ pub(crate) enum Command {
     Grep(Grep),
     /// Print a worker's metadata
     Meta(Job),
+    /// Print all that belongs together as a tree: a worker, those that it started and was started by, and their calls
+    Trace(Trace),
     /// Remove the oldest ended workers
     Prune(Prune),
     /// Look for what is wrong, and say what to do about it; changes nothing
@@ -273,6 +275,15 @@ pub(crate) struct Grep {
     pub(crate) since_hours: f64,
     #[command(flatten)]
     pub(crate) scope: Scope,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Trace {
+    #[command(flatten)]
+    pub(crate) job: Job,
+    /// Of each worker, at most so many calls besides those that started others: the slowest
+    #[arg(long, value_name = "N", default_value_t = supervisor_tools::DEFAULT_TRACE_CALLS)]
+    pub(crate) calls: usize,
 }
 
 #[derive(Debug, Args)]
