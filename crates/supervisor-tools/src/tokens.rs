@@ -70,7 +70,7 @@ pub(crate) fn at_most(text: &str) -> usize {
     while let Some(first) = rest.chars().next() {
         let (length, cost) = match first {
             '0'..='9' => {
-                let n = run(rest, |it| it.is_ascii_digit());
+                let n = run(rest, u8::is_ascii_digit);
                 (n, n.div_ceil(3))
             }
             'a'..='z' | 'A'..='Z' => word(rest),
@@ -87,9 +87,9 @@ pub(crate) fn at_most(text: &str) -> usize {
 
 /// The length and the cost of the word that `text` begins with: letters of one case, but for a large one at the start.
 fn word(text: &str) -> (usize, usize) {
-    let large = run(text, |it| it.is_ascii_uppercase());
+    let large = run(text, u8::is_ascii_uppercase);
     let length = match large {
-        0 | 1 => large + run(&text[large..], |it| it.is_ascii_lowercase()),
+        0 | 1 => large + run(&text[large..], u8::is_ascii_lowercase),
         // The last one begins the next word.
         _ if text[large..].starts_with(|it: char| it.is_ascii_lowercase()) => large - 1,
         _ => large,

@@ -131,9 +131,9 @@ impl SupervisorTools {
                     // As it stands now, by the book too.
                     let found =
                         view.find(&JobRef::Worker(worker.worker_id.clone()), owner.as_deref())?;
-                    match found {
-                        Some(Found::Worker(found)) => workers.push((found.metadata, found.reader)),
-                        _ => {} // Removed meanwhile.
+                    // One that is gone was removed meanwhile.
+                    if let Some(Found::Worker(found)) = found {
+                        workers.push((found.metadata, found.reader));
                     }
                 }
             }

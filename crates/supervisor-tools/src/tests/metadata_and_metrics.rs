@@ -329,8 +329,8 @@ async fn metrics_say_how_a_worker_ended_that_did_not_succeed() {
 /// A line of `metrics.jsonl`: a call that began `n` times 10 ms after the worker.
 fn call(tool: &str, n: i64, took_ms: i64, error: Option<&str>) -> String {
     let start: Timestamp = "2025-12-15T04:08:08Z".parse().unwrap();
-    let took = Duration::from_millis(took_ms.unsigned_abs());
-    let mut call = ToolCall::new(tool, CallTime::new(start.plus_micros(n * 10_000), took));
+    let duration = Duration::from_millis(took_ms.unsigned_abs());
+    let mut call = ToolCall::new(tool, CallTime::new(start.plus_micros(n * 10_000), duration));
     if let Some(error) = error {
         call.outcome = Outcome::failure(error);
     }

@@ -349,7 +349,7 @@ fn open_span(call: OpenCall, now: Timestamp) -> TraceSpan {
     }
 }
 
-fn trace_of<'a>(event: &'a Event<'_>) -> TraceFields {
+fn trace_of(event: &Event<'_>) -> TraceFields {
     match event {
         Event::LlmCall(call) => call.trace,
         Event::ToolCall(call) => call.trace,

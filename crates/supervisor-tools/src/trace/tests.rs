@@ -68,8 +68,8 @@ impl Files {
 }
 
 fn call(tool: &str, from: i64, until: i64) -> ToolCall<'_> {
-    let took = std::time::Duration::from_millis((until - from).unsigned_abs());
-    ToolCall::new(tool, CallTime::new(at_ms(from), took))
+    let duration = std::time::Duration::from_millis((until - from).unsigned_abs());
+    ToolCall::new(tool, CallTime::new(at_ms(from), duration))
 }
 
 /// A tree in one line: `work(tool_a, gap 5, tool_b(work))`.
@@ -84,10 +84,10 @@ fn shape(span: &TraceSpan) -> String {
         }
     };
     let children: Vec<_> = span.children.iter().map(shape).collect();
-    match children.is_empty() {
-        true => name,
-        false => format!("{name}({})", children.join(", ")),
+    if children.is_empty() {
+        return name;
     }
+    format!("{name}({})", children.join(", "))
 }
 
 fn shapes(tree: &[TraceSpan]) -> Vec<String> {
