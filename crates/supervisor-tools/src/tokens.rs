@@ -98,6 +98,9 @@ fn word(text: &str) -> (usize, usize) {
     let is_usual = || USUAL_WORDS.binary_search(&&*text[..length].to_ascii_lowercase());
     if large <= 1 && is_whole && is_usual().is_ok() {
         (length, 1)
+    } else if large > 3 {
+        // Few pairs of large letters are one token.
+        (length, length)
     } else {
         (length, (length * 2).div_ceil(3).max(1))
     }
