@@ -22,6 +22,7 @@ mod queue;
 mod readme;
 mod rust_agents;
 mod secrets;
+mod supervising;
 mod tier1_duration;
 mod tier2_metrics;
 mod tier2_recipes;

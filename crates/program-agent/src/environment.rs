@@ -3,11 +3,8 @@
 use std::env;
 
 use metrics_core::{TraceContext, WorkerId};
+pub use worker_runner::{TRACEPARENT_VARIABLE, WORKER_ID_VARIABLE};
 
-/// Names the worker that a program runs as.
-pub const WORKER_ID_VARIABLE: &str = "TRISCOPE_WORKER_ID";
-/// The worker's place in its trace, in W3C's form.
-pub const TRACEPARENT_VARIABLE: &str = "TRACEPARENT";
 /// The absolute path of the file that the program may append events to.
 pub const METRICS_FILE_VARIABLE: &str = "TRISCOPE_METRICS_FILE";
 

@@ -49,6 +49,7 @@
 #[doc = include_str!("../README.md")]
 mod readme {}
 
+mod coverage;
 mod dead;
 mod digest;
 mod follow;
@@ -58,7 +59,9 @@ mod prompt;
 mod runners;
 mod supervisor;
 mod texts;
+mod tokens;
 mod tools;
+mod trace;
 mod unnoted;
 mod work;
 mod workers;
@@ -78,9 +81,10 @@ pub use crate::{
     supervisor::{Activity, Cancelled, DEFAULT_CONCURRENCY, RunBy, Supervisor, SupervisorError},
     texts::{missing_result, one_line},
     tools::{
-        DEFAULT_GREP_HOURS, DEFAULT_LIMIT, DEFAULT_WAIT, FullAnswer, SpawnRequest, SupervisorTools,
-        ToolAnswer, ToolFailure, ToolOutput,
+        DEFAULT_GREP_HOURS, DEFAULT_LIMIT, DEFAULT_METRICS_TOKENS, DEFAULT_WAIT, FullAnswer,
+        SpawnRequest, SupervisorTools, ToolAnswer, ToolFailure, ToolOutput,
     },
+    trace::{DEFAULT_TRACE_CALLS, Trace, TraceSpan, TraceWhat},
     work::{WorkEvent, WorkOptions},
     workers::{RowFilter, RowStatus, RowStatusError, WorkerRow, WorkerRows},
 };

@@ -3,7 +3,7 @@
 use std::{fmt::Write as _, time::Duration};
 
 use artifact_store::{EVENTS_LOST_REASON, FilePart, Metadata, Status};
-use metrics_collector::CallKind;
+use metrics_collector::{CallKind, InFlightCall};
 use metrics_core::{DurationText, WorkerId};
 use worker_runner::WARNINGS;
 
@@ -100,15 +100,7 @@ pub(crate) fn still_running(
     let elapsed = activity.map(|it| it.elapsed).or(elapsed);
     let mut facts: Vec<_> = elapsed.map(short_duration).into_iter().collect();
     if let Some(call) = activity.and_then(|it| it.in_flight.first()) {
-        let kind = match call.kind {
-            CallKind::Llm => "model",
-            CallKind::Tool => "tool",
-        };
-        let name = one_line(&cut(&call.name, MAX_NAME_CHARS));
-        facts.push(format!(
-            "{kind} {name} for {}",
-            short_duration(call.elapsed)
-        ));
+        facts.push(call_in_flight(call));
     }
     let facts = if facts.is_empty() {
         String::new()
@@ -116,6 +108,16 @@ pub(crate) fn still_running(
         format!(" ({})", facts.join("; "))
     };
     format!("Error: {name} is still running{facts}. Call read_worker_result again later.")
+}
+
+/// `tool ssh_exec for 3s`.
+pub(crate) fn call_in_flight(call: &InFlightCall) -> String {
+    let kind = match call.kind {
+        CallKind::Llm => "model",
+        CallKind::Tool => "tool",
+    };
+    let name = one_line(&cut(&call.name, MAX_NAME_CHARS));
+    format!("{kind} {name} for {}", short_duration(call.elapsed))
 }
 
 /// Of a worker that runs, or ran, where nothing here can see it.

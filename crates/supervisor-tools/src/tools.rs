@@ -42,6 +42,10 @@ pub const DEFAULT_WAIT: Duration = Duration::from_mins(1);
 pub const DEFAULT_LIMIT: usize = 20;
 /// How far back `grep_workers` looks unless told otherwise.
 pub const DEFAULT_GREP_HOURS: f64 = 24.0;
+/// Tokens that `worker_metrics` may take unless told otherwise.
+pub const DEFAULT_METRICS_TOKENS: usize = 400;
+/// In less than this there is nothing to say.
+pub(crate) const MIN_METRICS_TOKENS: usize = 50;
 /// A longer task could not be read back from its metadata, where a control character takes six bytes.
 const MAX_TASK_BYTES: usize = 10 << 20;
 /// Problems that are shown; the rest is counted.
@@ -50,9 +54,9 @@ const SHOWN_PROBLEMS: usize = 10;
 /// The tools, for one owner: it sees only what is its own.
 #[derive(Debug, Clone)]
 pub struct SupervisorTools {
-    supervisor: Supervisor,
+    pub(crate) supervisor: Supervisor,
     /// `None` sees everybody's.
-    owner: Option<String>,
+    pub(crate) owner: Option<String>,
     run_by: RunBy,
     read_bytes: usize,
 }
@@ -141,8 +145,18 @@ impl SupervisorTools {
                 data: json!({"job_id": id.get(), "status": JobStatus::Queued.as_str()}),
             });
         };
-        self.supervisor.wait(id, limit).await?;
-        self.result_in_full(&JobRef::Job(id)).await
+        let has_ended = self.supervisor.wait(id, limit).await?;
+        let answer = self.result_in_full(&JobRef::Job(id)).await;
+        match answer {
+            // What it is doing stands there; that the wait is over does not end it is said besides.
+            Err(ToolFailure::NotEnded(text)) if !has_ended => {
+                let limit = texts::short_duration(limit);
+                Err(ToolFailure::NotEnded(format!(
+                    "{text} Only the wait of {limit} is over, not the job."
+                )))
+            }
+            answer => answer,
+        }
     }
 
     /// Checks a request, writes its job down for whoever is to run it; gives the job.
@@ -484,20 +498,34 @@ impl SupervisorTools {
         Ok(self.worker(job).await?.metadata)
     }
 
-    /// What the worker's events come to, also while it runs.
+    /// What the worker's events come to, also while it runs, in at most `max_tokens`.
+    ///
+    /// No tokenizer counts them, but an estimate from above, as which model will read the text is not known here.
     ///
     /// # Errors
     /// [`ToolFailure::NotEnded`] for a job that has not started.
-    pub async fn worker_metrics(&self, job: &JobRef) -> ToolAnswer {
+    pub async fn worker_metrics(&self, job: &JobRef, max_tokens: usize) -> ToolAnswer {
         let found = self.worker(job).await?;
-        let (name, duration) = (found.name(), texts::duration(&found.metadata));
-        let lost = texts::loss_line(&found.metadata);
-        let ended = found.metadata.status.is_final();
-        let digest = blocking(move || Digest::read(&found.reader, ended)).await??;
-        Ok(format!(
-            "Metrics of {name}:\n\n{}{lost}",
-            digest.text(duration)
-        ))
+        let job_id = found.job_id();
+        let FoundWorker {
+            job,
+            metadata,
+            reader,
+        } = found;
+        let ended = metadata.status.is_final();
+        // What is in flight is asked first: what ends meanwhile is then found twice, and not missed.
+        let activity = job.and_then(|it| self.supervisor.activity(it.id));
+        let is_elsewhere = activity.is_none()
+            && !ended
+            && self.supervisor.store().liveness(&metadata) != Liveness::Unknown;
+        let read = move || {
+            let calls = is_elsewhere.then(|| reader.open_calls().unwrap_or_default());
+            Digest::read(&reader, ended).map(|it| (it, calls))
+        };
+        let (digest, calls) = blocking(read).await??;
+        let elsewhere = calls.and_then(|it| self.activity_elsewhere(&metadata, it));
+        let activity = activity.or(elsewhere).filter(|_| !ended);
+        Ok(digest.text(&metadata, job_id, activity.as_ref(), max_tokens))
     }
 
     /// Stops a job.
@@ -593,7 +621,14 @@ impl SupervisorTools {
         let of_job = found.job.as_ref();
         let activity = match of_job.and_then(|it| self.supervisor.activity(it.id)) {
             Some(activity) => Some(activity),
-            None => self.activity_elsewhere(found).await?,
+            None => {
+                // It is an aside: what cannot be read is left out.
+                let FoundWorker {
+                    metadata, reader, ..
+                } = found;
+                let calls = blocking(move || reader.open_calls().unwrap_or_default()).await?;
+                self.activity_elsewhere(&metadata, calls)
+            }
         };
         Err(ToolFailure::NotEnded(texts::still_running(
             &name,
@@ -603,18 +638,8 @@ impl SupervisorTools {
     }
 
     /// What a worker of another process is doing, as far as it has written that down.
-    async fn activity_elsewhere(
-        &self,
-        found: FoundWorker,
-    ) -> Result<Option<Activity>, ToolFailure> {
-        let FoundWorker {
-            metadata, reader, ..
-        } = found;
-        let Some(started_at) = metadata.started_at else {
-            return Ok(None);
-        };
-        // It is an aside: what cannot be read is left out.
-        let calls = blocking(move || reader.open_calls().unwrap_or_default()).await?;
+    fn activity_elsewhere(&self, metadata: &Metadata, calls: Vec<OpenCall>) -> Option<Activity> {
+        let started_at = metadata.started_at?;
         let in_flight = calls.into_iter().map(|call| {
             let (start_ts, elapsed) = (call.start_ts(), self.since(call.start_ts()));
             let (kind, name, phase, span_id) = match call {
@@ -637,11 +662,11 @@ impl SupervisorTools {
                 span_id,
             }
         });
-        Ok(Some(Activity {
-            worker_id: metadata.worker_id,
+        Some(Activity {
+            worker_id: metadata.worker_id.clone(),
             elapsed: self.since(started_at),
             in_flight: in_flight.collect(),
-        }))
+        })
     }
 
     /// What to say of a job that has no worker.

@@ -108,6 +108,8 @@ pub(crate) enum Command {
     /// What differs between two sets of calls, and whether that is more than noise
     #[command(after_help = COMPARE_HELP)]
     Compare(Compare),
+    /// Print all that belongs together as a tree: a worker, those that it started and was started by, and their calls
+    Trace(Trace),
     /// Remove the oldest ended workers
     Prune(Prune),
     /// Print what a model costs, and where the prices come from
@@ -490,6 +492,15 @@ pub(crate) struct CallFilter {
     /// Calls that fit a condition, such as "not success and phase = 'summary'"
     #[arg(long = "where", value_name = "CONDITION")]
     pub(crate) condition: Option<Condition>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Trace {
+    #[command(flatten)]
+    pub(crate) job: Job,
+    /// Of each worker, at most so many calls besides those that started others: the slowest
+    #[arg(long, value_name = "N", default_value_t = supervisor_tools::DEFAULT_TRACE_CALLS)]
+    pub(crate) calls: usize,
 }
 
 #[derive(Debug, Args)]

@@ -98,6 +98,7 @@ pub(crate) async fn run(cli: Cli) -> Exit {
         Command::File(arguments) => read::file(&app, arguments).await,
         Command::Grep(arguments) => read::grep(&app, arguments).await,
         Command::Meta(arguments) => read::meta(&app, arguments).await,
+        Command::Trace(arguments) => read::trace(&app, arguments).await,
         Command::Prune(arguments) => prune::prune(&app, arguments).await,
         _ => Ok(Exit::Done), // Done above.
     };

@@ -76,5 +76,5 @@ pub use crate::{
     retry::RetryPolicy,
     runner::{DEFAULT_TIMEOUT, RunOptions, WorkerReport, WorkerRunner},
     tool::{Tool, ToolDefinition, ToolError},
-    tool_context::{OutputArtifact, ToolContext},
+    tool_context::{OutputArtifact, TRACEPARENT_VARIABLE, ToolContext, WORKER_ID_VARIABLE},
 };

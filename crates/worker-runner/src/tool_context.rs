@@ -7,9 +7,16 @@ use std::{
     sync::OnceLock,
 };
 
+use metrics_collector::MetricsCollector;
+use metrics_core::TraceContext;
 use redactor::Stream;
 
 use crate::agent::AgentContext;
+
+/// The variable that names to a program the worker it runs for.
+pub const WORKER_ID_VARIABLE: &str = "TRISCOPE_WORKER_ID";
+/// The variable that says to a program what it is started for: a place in a trace, in W3C's form.
+pub const TRACEPARENT_VARIABLE: &str = "TRACEPARENT";
 
 /// One tool call's way to its worker's artifacts.
 #[derive(Debug)]
@@ -44,6 +51,22 @@ impl<'a> ToolContext<'a> {
             kept: 0,
             refused: None,
         })
+    }
+
+    /// The variables that make what a program of this call records a part of the worker's trace, below the call.
+    ///
+    /// The call's event then has a `span_id`. Empty outside of the worker's scope.
+    pub fn environment(&self) -> Vec<(&'static str, String)> {
+        let child = MetricsCollector::child_trace();
+        let Some(span_id) = child.parent_span_id else {
+            return Vec::new();
+        };
+        let parent = TraceContext { span_id, ..child };
+        let worker_id = self.agent.worker().id().to_string();
+        vec![
+            (TRACEPARENT_VARIABLE, parent.traceparent()),
+            (WORKER_ID_VARIABLE, worker_id),
+        ]
     }
 
     /// Keeps what the model is answered.

@@ -140,6 +140,8 @@ impl ShellExec {
         for name in &self.options.hidden_variables {
             shell.env_remove(name);
         }
+        // What the command records, such as workers of its own, belongs below this call.
+        shell.envs(worker.map(ToolContext::environment).unwrap_or_default());
         let finished = command::run(shell, self.options.limits(), worker).await;
         let finished = finished.map_err(|err| cannot_run(&err, &command))?;
         self.answer(&finished)

@@ -169,7 +169,7 @@ async fn the_other_tools_refuse_bad_arguments_too() {
         (
             "worker_metrics",
             json!({"job_id": 1, "max_tokens": 0}),
-            "argument `max_tokens` must be a whole number from 1 on, not 0.",
+            "argument `max_tokens` must be a whole number from 50 on, not 0.",
         ),
         (
             "cancel_worker",

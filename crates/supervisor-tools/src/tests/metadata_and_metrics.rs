@@ -1,9 +1,11 @@
 //! `get_worker_metadata` and `worker_metrics`.
 
-use std::fs;
+use std::{fs, time::Duration};
 
 use insta::assert_snapshot;
+use metrics_core::{CallTime, Event, Outcome, Timestamp, ToolCall};
 use serde_json::json;
+use tiktoken_rs::{cl100k_base_singleton, o200k_base_singleton};
 
 use super::support::Office;
 
@@ -84,6 +86,10 @@ async fn metrics_say_where_the_time_went() {
     Tool calls: 2 (1 failed), 25ms in all, slowest 20ms
     - ssh_exec: 1, 20ms in all, slowest 20ms
     - http_request: 1 (1 failed), 5ms in all, slowest 5ms
+    Slowest calls:
+    - line 1: test-model 100ms, 0ms after the start
+    - line 2: ssh_exec 20ms, 100ms after the start
+    - line 3: http_request 5ms, 120ms after the start
     Failures: 1
     - http_request after 5ms: connection refused
     ");
@@ -105,6 +111,10 @@ async fn metrics_say_where_the_time_went() {
     Tool calls: 2 (1 failed), 25ms in all, slowest 20ms
     - ssh_exec: 1, 20ms in all, slowest 20ms
     - http_request: 1 (1 failed), 5ms in all, slowest 5ms
+    Slowest calls:
+    - line 1: test-model 100ms, 0ms after the start
+    - line 2: ssh_exec 20ms, 100ms after the start
+    - line 3: http_request 5ms, 120ms after the start
     Failures: 1
     - http_request after 5ms: connection refused
     Events of other kinds: 1
@@ -133,19 +143,196 @@ async fn metrics_of_a_worker_without_calls() {
 async fn metrics_are_bounded_whatever_the_names() {
     let office = Office::new();
     let id = office.done("make calls").await;
-    let path = office.path("2025-12-15T04-08-08_make-calls", "metrics.jsonl");
-    let lines = fs::read_to_string(&path).unwrap();
-    let call = lines.lines().nth(1).unwrap();
-    let mut many = String::new();
-    for n in 0..3000 {
-        let name = format!("tool-{n}-{}", "x".repeat(500));
-        many.push_str(&call.replace("ssh_exec", &name));
-        many.push('\n');
-    }
-    fs::write(&path, many).unwrap();
-    let text = office.call("worker_metrics", json!({"job_id": id})).await;
+    let many = (0..3000).map(|n| call(&format!("tool-{n}-{}", "x".repeat(500)), n, 20, None));
+    office.write_metrics("2025-12-15T04-08-08_make-calls", many);
+    let all = json!({"job_id": id, "max_tokens": 1_000_000});
+    let text = office.call("worker_metrics", all).await;
     assert!(text.contains("\nTool calls: 3000, "), "{text}");
     assert!(text.contains("\n- other: 2000, "), "{text}");
     assert!(text.contains("\n- and 981 more\n"), "{text}");
     assert!(text.len() < 5000, "{}", text.len());
+    assert!(!text.contains("larger max_tokens"), "{text}");
+}
+
+/// What models of two generations count.
+#[track_caller]
+fn assert_fits(text: &str, max_tokens: usize) {
+    for tokenizer in [cl100k_base_singleton(), o200k_base_singleton()] {
+        let counted = tokenizer.encode_ordinary(text).len();
+        assert!(
+            counted <= max_tokens,
+            "{counted} tokens of {max_tokens}: {text}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn metrics_of_a_long_worker_keep_to_their_budget_and_say_what_matters() {
+    let office = Office::new();
+    let id = office.done("make calls").await;
+    let names = ["ssh_exec", "read_file", "http_request", "shell_exec"];
+    let calls = (0..30_000).map(|n| {
+        let name = names[usize::try_from(n).unwrap() % names.len()];
+        let (took_ms, error) = match n {
+            17_000 => (45_000, None),
+            n if n % 5000 == 4999 => (
+                900,
+                Some("error[E0308]: mismatched types: `Vec<u8>`, found `&str`"),
+            ),
+            n => (n % 7 + 1, None),
+        };
+        call(name, n, took_ms, error)
+    });
+    office.write_metrics("2025-12-15T04-08-08_make-calls", calls);
+    let ask = |max_tokens| {
+        office.call(
+            "worker_metrics",
+            json!({"job_id": id, "max_tokens": max_tokens}),
+        )
+    };
+    let usual = office.call("worker_metrics", json!({"job_id": id})).await;
+    assert_snapshot!(usual, @r#"
+    Metrics of worker job 1 (worker 2025-12-15T04-08-08_make-calls):
+
+    Execution time: 125ms
+    LLM calls: 0
+    Tokens: none reported
+    Tool calls: 30000 (6 failed), 170369ms (2m 50s) in all, slowest 45000ms (45.0s)
+    - ssh_exec: 7500, 74991ms (1m 14s) in all, slowest 45000ms (45.0s)
+    - shell_exec: 7500 (6 failed), 35377ms (35.3s) in all, slowest 900ms
+    - http_request: 7500, 30002ms (30.0s) in all, slowest 7ms
+    - and 1 more
+    Slowest calls:
+    - line 17001: ssh_exec 45000ms (45.0s), 2m 50s after the start
+    - line 5000: shell_exec 900ms, 49s after the start
+    - line 10000: shell_exec 900ms, 1m 39s after the start
+    - and 2 more
+    Failures: 6
+    - shell_exec, 6 times, first after 900ms: error[E0308]: mismatched types: `Vec<u8>`, found `&str`
+    [more with a larger max_tokens]
+    "#);
+    assert_eq!(ask(400).await, usual);
+    for max_tokens in [50, 60, 75, 100, 150, 200, 300, 400, 600, 1000] {
+        let text = ask(max_tokens).await;
+        assert_fits(&text, max_tokens);
+        assert!(text.contains("\nExecution time: "), "{max_tokens}: {text}");
+        assert_eq!(
+            text.contains("larger max_tokens"),
+            max_tokens < 600,
+            "{text}"
+        );
+    }
+    assert_snapshot!(ask(50).await, @r#"
+    Metrics of job 1:
+
+    Execution time: 125ms
+    LLM calls: 0
+    Failures: 6
+    [more with a larger max_tokens]
+    "#);
+    assert_snapshot!(ask(100).await, @r#"
+    Metrics of job 1:
+
+    Execution time: 125ms
+    LLM calls: 0
+    Tool calls: 30000 (6 failed), 170369ms (2m 50s) in all, slowest 45000ms (45.0s)
+    Failures: 6
+    [more with a larger max_tokens]
+    "#);
+}
+
+#[tokio::test]
+async fn metrics_of_hostile_names_keep_to_their_budget() {
+    let office = Office::new();
+    let id = office.done("make calls").await;
+    let calls = (0..200).map(|n| {
+        let name = [
+            "Ж",
+            "\u{1f469}\u{200d}",
+            "qZxJ",
+            "\u{202e}",
+            "=\\\\",
+            "\u{13000}",
+        ][usize::try_from(n).unwrap() % 6];
+        call(
+            &format!("{}{n}", name.repeat(40)),
+            n,
+            n,
+            Some(&name.repeat(300)),
+        )
+    });
+    office.write_metrics("2025-12-15T04-08-08_make-calls", calls);
+    for max_tokens in [50, 100, 200, 400, 1000, 5000] {
+        let text = office.call(
+            "worker_metrics",
+            json!({"job_id": id, "max_tokens": max_tokens}),
+        );
+        assert_fits(&text.await, max_tokens);
+    }
+}
+
+#[tokio::test]
+async fn a_budget_that_has_room_for_nothing_is_refused() {
+    let office = Office::new();
+    let id = office.done("calculate 7*6").await;
+    let text = office.call("worker_metrics", json!({"job_id": id, "max_tokens": 49}));
+    assert_snapshot!(text.await, @"Error: argument `max_tokens` must be a whole number from 50 on, not 49.");
+}
+
+#[tokio::test]
+async fn metrics_of_a_running_worker_say_what_is_in_flight_here_and_elsewhere() {
+    let office = Office::new();
+    let id = office.spawn("wait").await;
+    office.somebody_waits().await;
+    office.advance(Duration::from_secs(12));
+    let job = json!({"job_id": id});
+    let here = office.call("worker_metrics", job.clone()).await;
+    assert_snapshot!(here, @r#"
+    Metrics of worker job 1 (worker 2025-12-15T04-08-08_wait):
+
+    Running for 12000ms (12.0s)
+    Calls in flight: 1
+    - tool ssh_exec for 12s
+    LLM calls: 0
+    Tokens: none reported
+    Tool calls: 0
+    "#);
+    let elsewhere = office.another().tools(Some("local"));
+    // Its call is written down a moment after it has become a long one.
+    let mut text = String::new();
+    for _ in 0..6000 {
+        text = elsewhere.call("worker_metrics", &job).await;
+        if text == here {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(text, here);
+    office.go_on();
+    office.supervisor.idle().await;
+    assert!(
+        !office
+            .call("worker_metrics", job)
+            .await
+            .contains("in flight")
+    );
+}
+
+#[tokio::test]
+async fn metrics_say_how_a_worker_ended_that_did_not_succeed() {
+    let office = Office::new();
+    let id = office.done("fail").await;
+    let text = office.call("worker_metrics", json!({"job_id": id})).await;
+    assert!(text.contains("\nStatus: failed\n"), "{text}");
+}
+
+/// A line of `metrics.jsonl`: a call that began `n` times 10 ms after the worker.
+fn call(tool: &str, n: i64, took_ms: i64, error: Option<&str>) -> String {
+    let start: Timestamp = "2025-12-15T04:08:08Z".parse().unwrap();
+    let duration = Duration::from_millis(took_ms.unsigned_abs());
+    let mut call = ToolCall::new(tool, CallTime::new(start.plus_micros(n * 10_000), duration));
+    if let Some(error) = error {
+        call.outcome = Outcome::failure(error);
+    }
+    Event::from(call).to_line()
 }

@@ -128,6 +128,12 @@ impl Office {
         self.dir.path().join(worker_id).join(file)
     }
 
+    /// Replaces a worker's `metrics.jsonl` with these lines.
+    pub(super) fn write_metrics(&self, worker_id: &str, lines: impl Iterator<Item = String>) {
+        let lines: String = lines.map(|it| it + "\n").collect();
+        fs::write(self.path(worker_id, "metrics.jsonl"), lines).unwrap();
+    }
+
     /// Changes a worker's `metadata.json` behind the store's back.
     pub(super) fn edit_metadata(&self, worker_id: &str, edit: impl FnOnce(&mut Value)) {
         let path = self.path(worker_id, "metadata.json");

@@ -4,8 +4,9 @@ use serde_json::{Value, json};
 use worker_runner::DEFAULT_TIMEOUT;
 
 use super::{
-    DEFAULT_GREP_HOURS, DEFAULT_LIMIT, DEFAULT_WAIT, FullAnswer, SpawnRequest, SupervisorTools,
-    ToolFailure, ToolOutput, arguments::Arguments, definitions,
+    DEFAULT_GREP_HOURS, DEFAULT_LIMIT, DEFAULT_METRICS_TOKENS, DEFAULT_WAIT, FullAnswer,
+    MIN_METRICS_TOKENS, SpawnRequest, SupervisorTools, ToolFailure, ToolOutput,
+    arguments::Arguments, definitions,
 };
 use crate::texts;
 
@@ -74,10 +75,12 @@ impl SupervisorTools {
             }
             "worker_metrics" => {
                 let job = given.job()?;
-                // Taken already, so that callers need not change once the digest keeps to it.
-                given.whole("max_tokens", 1, u64::MAX)?;
+                let max_tokens = given.whole("max_tokens", MIN_METRICS_TOKENS as u64, u64::MAX)?;
                 given.end()?;
-                let text = self.worker_metrics(&job).await?;
+                let max_tokens = max_tokens.map(|it| usize::try_from(it).unwrap_or(usize::MAX));
+                let text = self
+                    .worker_metrics(&job, max_tokens.unwrap_or(DEFAULT_METRICS_TOKENS))
+                    .await?;
                 Ok(ToolOutput {
                     data: json!({"digest": text}),
                     text,

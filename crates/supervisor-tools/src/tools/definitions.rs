@@ -64,11 +64,11 @@ pub(super) fn all() -> Vec<ToolDefinition> {
         ),
         tool(
             "worker_metrics",
-            "Says where a worker's time and tokens went: calls, times, failures by phase and tool. Also while it runs.",
+            "Says where a worker's time and tokens went: times by phase and tool, the slowest calls, failures. While it runs also what it is doing now.",
             &["job_id"],
             &json!({
                 "job_id": job_id,
-                "max_tokens": {"type": "integer", "default": 400, "minimum": 1},
+                "max_tokens": {"type": "integer", "default": 400, "minimum": 50, "description": "The answer takes no more than so many tokens."},
             }),
         ),
         tool(

@@ -1,4 +1,4 @@
-//! The commands that only read: `workers`, `result`, `file`, `grep`, `meta`.
+//! The commands that only read: `workers`, `result`, `file`, `grep`, `meta`, `trace`.
 
 use std::io::{Seek as _, SeekFrom};
 
@@ -10,7 +10,7 @@ use supervisor_tools::{JobId, JobRef, RowFilter, ToolFailure, WorkerRow, one_lin
 
 use crate::{
     app::App,
-    cli::{File, Grep, Job, Workers},
+    cli::{File, Grep, Job, Trace, Workers},
     exit::Exit,
     output,
 };
@@ -223,6 +223,18 @@ pub(crate) async fn meta(app: &App, arguments: Job) -> Result<Exit, ToolFailure>
         output::print_json(&tools.metadata(&job).await?);
     } else {
         output::print(&tools.get_worker_metadata(&job).await?);
+    }
+    Ok(Exit::Done)
+}
+
+pub(crate) async fn trace(app: &App, arguments: Trace) -> Result<Exit, ToolFailure> {
+    let job = JobRef::parse(&arguments.job.job)?;
+    let tools = app.supervisor.tools(arguments.job.scope.owner.as_deref());
+    let trace = tools.trace(&job, arguments.calls).await?;
+    if arguments.job.scope.json {
+        output::print_json(&trace);
+    } else {
+        output::print(&trace.to_string());
     }
     Ok(Exit::Done)
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use artifact_store::{Metadata, Status, StoreError};
+use program_agent::Surroundings;
 use serde::Serialize;
 use supervisor_tools::{JobId, JobRef, SpawnRequest, SupervisorTools, ToolFailure, missing_result};
 use worker_runner::DEFAULT_TIMEOUT;
@@ -17,9 +18,12 @@ pub(super) const LAST_GRACE: Duration = Duration::from_millis(500);
 pub(crate) async fn run(app: &App, arguments: Run) -> Result<Exit, ToolFailure> {
     let signals = Signals::listen();
     let tools = app.supervisor.tools(Some(&arguments.owner));
+    let surroundings = Surroundings::of_process();
     let request = SpawnRequest {
         model: Some(arguments.models.model),
         timeout: arguments.timeout.unwrap_or(DEFAULT_TIMEOUT),
+        trace: surroundings.trace,
+        parent_worker_id: surroundings.worker_id,
         ..SpawnRequest::new(arguments.task)
     };
     let id = match tools.spawn(&request).await {
