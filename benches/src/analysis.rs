@@ -25,10 +25,6 @@ const SEED: u64 = 20_251_215;
 pub(crate) fn run() {
     let events = env::var("TRISCOPE_BENCH_EVENTS").ok();
     let events: u64 = events.and_then(|it| it.parse().ok()).unwrap_or(5_000_000);
-    let program = env::current_exe().expect("the program's path");
-    let dir = program.ancestors().nth(2).expect("the target directory");
-    let dir = dir.join("bench-analysis");
-    fs::create_dir_all(&dir).expect("a directory");
     let mut duckdb = DuckDb::start();
     if duckdb.is_none() {
         println!("\nDuckDB is not installed (pip install duckdb): not compared");
@@ -43,15 +39,20 @@ pub(crate) fn run() {
         ("in 10,000 workers", "0.3x", Form::Canonical, 10_000),
         ("one file of a foreign writer", "1x", Form::Python, 0),
     ] {
-        let path = made(&dir, events, form, workers);
+        let path = made(events, form, workers);
         println!("\n{events} events, {title}, by model and phase\n  target: at most {target}");
         group_query(&path, workers > 0, duckdb.as_mut());
     }
-    jq(&made(&dir, 200_000, Form::Canonical, 0));
-    shell(&made(&dir, 1_000_000, Form::Log, 0));
+    jq(&made(200_000, Form::Canonical, 0));
+    shell(&made(1_000_000, Form::Log, 0));
 }
 
-fn made(dir: &Path, events: u64, form: Form, workers: u64) -> PathBuf {
+/// Data of so many events, made if they are not there yet.
+pub(crate) fn made(events: u64, form: Form, workers: u64) -> PathBuf {
+    let program = env::current_exe().expect("the program's path");
+    let dir = program.ancestors().nth(2).expect("the target directory");
+    let dir = dir.join("bench-analysis");
+    fs::create_dir_all(&dir).expect("a directory");
     let path = dir.join(format!("{events}-{form:?}-{workers}"));
     if !path.exists() {
         let unfinished = path.with_extension("unfinished");
@@ -68,12 +69,12 @@ fn made(dir: &Path, events: u64, form: Form, workers: u64) -> PathBuf {
 
 /// Best wall and CPU time so far.
 #[derive(Clone, Copy)]
-struct Best(f64, f64);
+pub(crate) struct Best(f64, f64);
 
 impl Best {
-    const NONE: Self = Self(f64::INFINITY, f64::INFINITY);
+    pub(crate) const NONE: Self = Self(f64::INFINITY, f64::INFINITY);
 
-    fn take(&mut self, wall: f64, cpu: f64) {
+    pub(crate) fn take(&mut self, wall: f64, cpu: f64) {
         self.0 = self.0.min(wall);
         self.1 = self.1.min(cpu);
     }
@@ -170,7 +171,7 @@ fn group_query(path: &Path, is_dir: bool, mut duckdb: Option<&mut DuckDb>) {
     println!("  peak memory so far {} MiB", peak_mib());
 }
 
-fn row(name: &str, best: Best, peer: Option<Best>) {
+pub(crate) fn row(name: &str, best: Best, peer: Option<Best>) {
     match peer {
         None => println!("  {name:<46} {:>8.3} s wall {:>8.3} s CPU", best.0, best.1),
         Some(peer) => println!(
