@@ -5,13 +5,16 @@
 
 use std::{
     collections::BTreeMap,
-    env, fs,
+    env,
+    ffi::OsString,
+    fs,
     io::{BufRead as _, BufReader, Write as _},
     path::{Path, PathBuf},
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
     time::{Duration, Instant},
 };
 
+use artifact_store::{CallIndex, WantedCalls};
 use metrics_analysis::{
     EachDuration, Failures, Filter, Fold, Groups, Input, Key, Kind, Slowest, scan,
 };
@@ -43,6 +46,7 @@ pub(crate) fn run() {
         println!("\n{events} events, {title}, by model and phase\n  target: at most {target}");
         group_query(&path, workers > 0, duckdb.as_mut());
     }
+    newest(&made(1_000_000, Form::Canonical, 100_000));
     jq(&made(200_000, Form::Canonical, 0));
     shell(&made(1_000_000, Form::Log, 0));
 }
@@ -271,6 +275,53 @@ fn recipe(recipe: &str, path: &Path, best: &mut Best) -> Option<String> {
     best.take(begun.elapsed().as_secs_f64(), f64::INFINITY);
     let answer = String::from_utf8(output.stdout).ok()?;
     (output.status.success() && !answer.is_empty()).then_some(answer)
+}
+
+/// The newest workers of a large store, whose others need not be read.
+fn newest(data_dir: &Path) {
+    const NEWEST: usize = 200;
+    println!(
+        "\n1,000,000 events in 100,000 workers: since the {NEWEST}th newest worker began\n  target: as the answer, not as the store"
+    );
+    fs::create_dir_all(data_dir.join(".triscope")).expect("a directory for the index");
+    let names = fs::read_dir(data_dir).expect("the data directory");
+    let names = names.map(|it| it.expect("a name").file_name().into_string());
+    let mut names: Vec<_> = names.map(|it| it.expect("text")).collect();
+    names.sort_unstable();
+    let (day, time) = names[names.len() - NEWEST][..19].split_at(10);
+    let since = format!("{day}{}Z", time.replace('-', ":"));
+    let filter = Filter {
+        since: since.parse().ok(),
+        ..Filter::default()
+    };
+    let wanted = WantedCalls {
+        since: filter.since,
+        ..WantedCalls::default()
+    };
+    let few = |it: Vec<OsString>| it.len() < 2 * NEWEST;
+    // Each goes on with the index for a moment.
+    while !CallIndex::of(data_dir).workers(&wanted).is_some_and(few) {}
+
+    let groups = || Groups::by(&[Key::Model]);
+    let counts = |it: Groups| {
+        let groups = it.into_groups().into_iter();
+        let counts: BTreeMap<_, _> = groups.map(|it| (it.values, it.stats.count())).collect();
+        counts
+    };
+    let (mut of_all, mut of_some) = (Best::NONE, Best::NONE);
+    for _ in 0..ROUNDS {
+        let all = timed(&mut of_all, || ask(data_dir, &filter, groups));
+        let some = timed(&mut of_some, || {
+            let names = CallIndex::of(data_dir).workers(&wanted);
+            let names = names.expect("an answer of the index");
+            let inputs = [Input::Workers(data_dir.into(), names)];
+            scan(&inputs, &filter, groups).0
+        });
+        assert_eq!(counts(some), counts(all));
+    }
+    row("all workers read", of_all, None);
+    row("those that the index leaves", of_some, None);
+    row("the latter / the former", of_some, Some(of_all));
 }
 
 fn jq(path: &Path) {

@@ -31,7 +31,7 @@ use crate::{
     tools::ToolArgs,
 };
 
-/// The commands that neither wait for anything nor write: they answer before a runtime would have started.
+/// The commands that neither wait for anything nor write, but an index: they answer before a runtime would have started.
 pub(crate) fn at_once(cli: &Cli) -> Option<Exit> {
     let common = &cli.common;
     Some(match &cli.command {
