@@ -23,7 +23,7 @@ const METRICS: &str = "worker_metrics";
 /// A wait as long as any may be: the workers have limits of their own, and so has the supervisor.
 const WAIT_SECONDS: u32 = 604_800;
 /// What the metrics of the slowest worker may take in the answer.
-const METRICS_TOKENS: u32 = 200;
+const METRICS_TOKENS: u32 = 300;
 /// The most characters of a worker's answer that the answer repeats.
 const OUTPUT_CHARS: usize = 4000;
 /// The most characters of a part that the answer repeats.

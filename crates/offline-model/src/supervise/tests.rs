@@ -139,7 +139,7 @@ fn workers_are_waited_for_and_the_slowest_is_looked_into() {
     spawn_worker {"task":"run `b`","wait":true,"wait_seconds":604800}
     spawn_worker {"task":"run `c`","wait":true,"wait_seconds":604800}
     spawn_worker {"task":"run `d`","wait":true,"wait_seconds":604800}
-    worker_metrics {"job_id":8,"max_tokens":200}
+    worker_metrics {"job_id":8,"max_tokens":300}
     "#);
     assert_eq!(turns.iter().map(Vec::len).collect::<Vec<_>>(), [3, 1, 1]);
     assert_snapshot!(answer, @"
