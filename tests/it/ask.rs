@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use crate::cli::Place;
 
-/// A step that says in the file `busy` that it runs, and ends once there is a file `go`.
-const UNTIL_GO: &str = "run `touch busy; until [ -e go ]; do sleep 0.01; done`";
+/// A step that says in the file `busy` that it runs, and ends once there is a file `go`, or the whole folder is gone.
+const UNTIL_GO: &str = "run `touch busy; until [ -e go ] || ! [ -e busy ]; do sleep 0.01; done`";
 
 /// The row of `workers --json` with this task; `None` while there is no such worker.
 #[track_caller]

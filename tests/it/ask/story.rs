@@ -1,4 +1,5 @@
-//! A supervisor with three workers: one slow, one that fails, one that starts another. What happened is read from texts.
+//! A supervisor with three workers: one slow, one that fails, one that is a supervisor's parent itself. What happened is read
+//! from texts.
 
 use std::{fs, sync::Arc, time::Duration};
 
@@ -15,26 +16,30 @@ use crate::{
 };
 
 const FAILING: &str = "fetch http://127.0.0.1:1/";
-const STARTS_ANOTHER: &str = "run `sh ./start-another`";
+const STARTS_OTHERS: &str = "run `sh ./start-others`";
+/// The goal of the inner supervisor, and what its workers do.
+const INNER: &str = "calculate 7*6; calculate 1+1";
+/// What is only written down, for whoever takes it.
+const SPAWNED: &str = "calculate 2*2";
 
 /// Starts the supervisor and waits until only the slow worker still runs, for longer than any other did.
 fn supervisor(place: &Place) -> Background {
-    let program = program_path();
-    let data_dir = place.data_dir().display();
-    let script = format!(
-        "'{}' --data-dir '{data_dir}' run 'calculate 7*6'\n",
-        program.display()
+    let program = format!(
+        "'{}' --data-dir '{}'",
+        program_path().display(),
+        place.data_dir().display()
     );
-    fs::write(place.folder().join("start-another"), script).unwrap();
-    let goal = format!("{UNTIL_GO}; {FAILING}\n{STARTS_ANOTHER}");
+    let script = format!("{program} ask '{INNER}'\n{program} spawn '{SPAWNED}'\n");
+    fs::write(place.folder().join("start-others"), script).unwrap();
+    let goal = format!("{UNTIL_GO}; {FAILING}\n{STARTS_OTHERS}");
     let ask = Background::start(&mut place.command(&["ask", &goal]));
     eventually("the slow worker", || place.has("busy"));
     eventually("the end of the others", || {
-        let others = [FAILING, STARTS_ANOTHER, "calculate 7*6"];
+        let others = [FAILING, STARTS_OTHERS];
         others.iter().all(|it| has_ended(place, it)).then_some(())
     });
     let duration = |task| row_of(place, task)["duration_ms"].as_u64().unwrap();
-    let longest = duration(FAILING).max(duration(STARTS_ANOTHER));
+    let longest = duration(FAILING).max(duration(STARTS_OTHERS));
     let slow = metadata(&place.dir_of(&row_of(place, UNTIL_GO)));
     let started: Timestamp = slow["started_at"].as_str().unwrap().parse().unwrap();
     eventually("the time for which the slow one is the slowest", || {
@@ -59,7 +64,7 @@ fn tools_elsewhere(place: &Place) -> SupervisorTools {
 #[tokio::test]
 async fn while_it_works_the_texts_say_who_does_what() {
     let place = Place::new();
-    let _ask = supervisor(&place);
+    let ask = supervisor(&place);
     let tools = tools_elsewhere(&place);
     let list = tools.call("list_workers", &json!({})).await;
     let line_of = |task: &str| {
@@ -71,6 +76,10 @@ async fn while_it_works_the_texts_say_who_does_what() {
     assert!(line_of(UNTIL_GO).contains(": running for "), "{list}");
     assert!(line_of(FAILING).contains(": failed, "), "{list}");
     assert!(line_of("calculate 7*6").contains(": success, "), "{list}");
+    assert!(
+        list.contains(&format!(": queued: task: {SPAWNED}")),
+        "{list}"
+    );
     // What takes the time is named: of the supervisor the call that waits, of the slow worker its command.
     let slow = row_of(&place, UNTIL_GO)["job_id"].clone();
     for (job, call) in [(json!(1), "spawn_worker"), (slow, "shell_exec")] {
@@ -82,6 +91,8 @@ async fn while_it_works_the_texts_say_who_does_what() {
         assert!(result.contains("is still running ("), "{result}");
         assert!(result.contains(&format!("; tool {call} for ")), "{result}");
     }
+    place.go();
+    ask.finish().expect(0);
 }
 
 #[test]
@@ -95,7 +106,7 @@ fn the_answer_says_what_failed_where_the_time_went_and_what_to_do() {
     let (head, parts) = answer.split_once("\n\nTask 1: ").unwrap();
     let _normalised = normalised();
     insta::assert_snapshot!(head, @"
-    Result from worker job 1 (worker [second]_run-touch-busy-until-e-go-do-s):
+    Result from worker job 1 (worker [second]_run-touch-busy-until-e-go-e-bu):
 
     Execution time: [duration]
 
@@ -111,9 +122,10 @@ fn the_answer_says_what_failed_where_the_time_went_and_what_to_do() {
     ] {
         assert!(failed.contains(text), "{failed}");
     }
-    assert!(another.contains("The result is 42."), "{another}");
+    // The whole answer of the inner supervisor.
+    assert!(another.contains("2 of 2 tasks succeeded."), "{another}");
     let (_, metrics) = another
-        .split_once("\n\nWhere the slowest worker's time went:\n\n")
+        .rsplit_once("\n\nWhere the slowest worker's time went:\n\n")
         .unwrap();
     let slow_job = row_of(&place, UNTIL_GO)["job_id"].clone();
     let name = metrics.lines().next().unwrap();
@@ -129,68 +141,76 @@ fn all_of_them_are_one_trace_from_the_supervisor_to_the_program_of_a_program() {
     let ask = supervisor(&place);
     place.go();
     ask.finish().expect(0);
-    let inner = row_of(&place, "calculate 7*6")["worker_id"].clone();
-    let trace = place.run(&["trace", inner.as_str().unwrap(), "--json"]);
-    let trace = trace.json();
-    assert_eq!(trace["workers"], 5, "{trace}");
+    place.run(&["work", "--drain"]).expect(0);
+    let innermost = row_of(&place, "calculate 7*6")["job_id"].to_string();
+    let trace = place.run(&["trace", &innermost, "--json"]).json();
+    assert_eq!(trace["workers"], 8, "{trace}");
     let roots = trace["roots"].as_array().unwrap();
     assert_eq!(roots.len(), 1, "{trace}");
     assert_eq!(roots[0]["job_id"], 1);
 
-    let spawned = calls(&roots[0], "spawn_worker");
-    assert_eq!(spawned.len(), 3, "{trace}");
-    let workers: Vec<_> = spawned.iter().map(|it| only_worker(it)).collect();
-    let with_task = |task: &str| {
-        let row = row_of(&place, task);
-        let found = workers
-            .iter()
-            .find(|it| it["worker_id"] == row["worker_id"]);
-        *found.unwrap_or_else(|| panic!("{task} in {trace}"))
-    };
-    assert_eq!(with_task(FAILING)["status"], "failed");
-    assert_eq!(calls(with_task(UNTIL_GO), "shell_exec").len(), 1);
-    let starter = with_task(STARTS_ANOTHER);
-    let started = only_worker(calls(starter, "shell_exec")[0]);
-    assert_eq!(started["worker_id"], inner);
-    assert_eq!(calls(started, "calculate").len(), 1);
+    let below_root = below(&roots[0], "spawn_worker");
+    assert_eq!(below_root.len(), 3, "{trace}");
+    let failed = with_task(&place, &below_root, FAILING);
+    assert_eq!(failed["status"], "failed");
+    let slow = with_task(&place, &below_root, UNTIL_GO);
+    assert!(below(slow, "shell_exec").is_empty());
+    let starter = with_task(&place, &below_root, STARTS_OTHERS);
+    let started = below(starter, "shell_exec");
+    assert_eq!(started.len(), 2, "{trace}");
+    with_task(&place, &started, SPAWNED);
+    let inner = with_task(&place, &started, INNER);
+    let below_inner = below(inner, "spawn_worker");
+    assert_eq!(below_inner.len(), 2, "{trace}");
 
     // The files say the same, each for itself.
-    let root = roots[0]["worker_id"].as_str().unwrap();
     for (task, parent) in [
-        (UNTIL_GO, root),
-        (FAILING, root),
-        (STARTS_ANOTHER, root),
-        ("calculate 7*6", starter["worker_id"].as_str().unwrap()),
+        (UNTIL_GO, &roots[0]),
+        (FAILING, &roots[0]),
+        (STARTS_OTHERS, &roots[0]),
+        (INNER, starter),
+        (SPAWNED, starter),
+        ("calculate 7*6", inner),
+        ("calculate 1+1", inner),
     ] {
         let metadata = metadata(&place.dir_of(&row_of(&place, task)));
-        assert_eq!(metadata["parent_worker_id"], parent, "{task}");
+        assert_eq!(metadata["parent_worker_id"], parent["worker_id"], "{task}");
         assert_eq!(metadata["trace_id"], trace["trace_id"], "{task}");
     }
-    // And the text for people: each below the one that started it.
+    // And the text for people: each stands below the one that started it.
     let text = place.run(&["trace", "1"]).answer();
     let depth = |task: &str| {
         let row = row_of(&place, task);
-        let worker_id = row["worker_id"].as_str().unwrap();
-        let line = text.lines().find(|it| it.contains(worker_id)).unwrap();
+        let worker_id = format!("(worker {})", row["worker_id"].as_str().unwrap());
+        let line = text.lines().find(|it| it.contains(&worker_id)).unwrap();
         line.chars().position(|it| it == '+').unwrap()
     };
-    let depths = [UNTIL_GO, FAILING, STARTS_ANOTHER, "calculate 7*6"].map(depth);
-    assert_eq!(depths, [6, 6, 6, 12], "{text}");
+    let depths = [UNTIL_GO, FAILING, STARTS_OTHERS].map(depth);
+    assert_eq!(depths, [6, 6, 6], "{text}");
+    let depths = [INNER, SPAWNED, "calculate 7*6", "calculate 1+1"].map(depth);
+    assert_eq!(depths, [12, 12, 18, 18], "{text}");
 }
 
-/// The calls of this tool below a worker.
-fn calls<'a>(worker: &'a Value, tool: &str) -> Vec<&'a Value> {
-    let children = worker["children"].as_array().unwrap().iter();
-    children.filter(|it| it["tool"] == tool).collect()
-}
-
-/// The one worker below a call, which it names as its parent.
+/// The workers that a worker's calls of this tool started.
 #[track_caller]
-fn only_worker(call: &Value) -> &Value {
-    let [worker] = &call["children"].as_array().unwrap()[..] else {
-        panic!("not one child: {call}");
+fn below<'a>(worker: &'a Value, tool: &str) -> Vec<&'a Value> {
+    let children = |it: &'a Value| it["children"].as_array().into_iter().flatten();
+    let calls: Vec<_> = children(worker).filter(|it| it["tool"] == tool).collect();
+    assert!(!calls.is_empty(), "no {tool} in {worker}");
+    let workers = |call: &'a Value| {
+        children(call).inspect(|it| {
+            assert_eq!(it["kind"], "worker");
+            assert_eq!(it["parent_span_id"], call["span_id"]);
+        })
     };
-    assert_eq!(worker["kind"], "worker");
-    assert_eq!(worker["parent_span_id"], call["span_id"]);
-    worker
+    calls.into_iter().flat_map(workers).collect()
+}
+
+/// The one of these workers that has this task.
+#[track_caller]
+fn with_task<'a>(place: &Place, workers: &[&'a Value], task: &str) -> &'a Value {
+    let row = row_of(place, task);
+    let mut workers = workers.iter();
+    let found = workers.find(|it| it["worker_id"] == row["worker_id"]);
+    found.unwrap_or_else(|| panic!("no worker for `{task}` here"))
 }
