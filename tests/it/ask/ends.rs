@@ -11,9 +11,9 @@ use crate::{
 };
 
 /// Starts a supervisor whose worker never ends by itself, and waits until it works.
-fn ask_for_ever(place: &Place, more: &[&str]) -> Background {
-    let arguments = [&["ask", UNTIL_GO], more].concat();
-    let ask = Background::start(&mut place.command(&arguments));
+#[track_caller]
+fn ask_for_ever(place: &Place) -> Background {
+    let ask = Background::start(&mut place.command(&["ask", UNTIL_GO]));
     eventually("the worker", || place.has("busy"));
     ask
 }
@@ -34,7 +34,7 @@ fn ended(place: &Place, supervisor: &str, worker: &str) {
 #[test]
 fn ctrl_c_cancels_the_supervisor_and_its_workers() {
     let place = Place::new();
-    let ask = ask_for_ever(&place, &[]);
+    let ask = ask_for_ever(&place);
     ask.signal(Signal::INT);
     let finished = ask.finish().expect(130);
     assert!(
@@ -49,9 +49,31 @@ fn ctrl_c_cancels_the_supervisor_and_its_workers() {
 }
 
 #[test]
+fn what_workers_had_answered_when_the_supervisor_was_stopped_is_its_result() {
+    let place = Place::new();
+    let goal = format!("{UNTIL_GO}; calculate 7*6");
+    let ask = Background::start(&mut place.command(&["ask", &goal]));
+    eventually("the first answer", || {
+        place.has("busy")?;
+        let supervisor = place.dir_of(&row_of(&place, &goal));
+        let answers = supervisor.join("tool_calls/001_spawn_worker.txt");
+        answers.exists().then_some(())
+    });
+    ask.signal(Signal::TERM);
+    let finished = ask.finish().expect(143);
+    for text in [
+        "\nStatus: cancelled\n",
+        "\n\nResult from worker job ",
+        "\n\nThe result is 42.\n",
+    ] {
+        assert!(finished.stdout.contains(text), "{finished:?}");
+    }
+}
+
+#[test]
 fn a_supervisor_that_is_cancelled_from_elsewhere_takes_its_workers_with_it() {
     let place = Place::new();
-    let ask = ask_for_ever(&place, &[]);
+    let ask = ask_for_ever(&place);
     place.run(&["cancel", "1"]).answer();
     let finished = ask.finish().expect(1);
     assert!(
@@ -64,7 +86,7 @@ fn a_supervisor_that_is_cancelled_from_elsewhere_takes_its_workers_with_it() {
 #[test]
 fn a_worker_that_is_cancelled_from_elsewhere_is_told_of_in_the_answer() {
     let place = Place::new();
-    let ask = ask_for_ever(&place, &[]);
+    let ask = ask_for_ever(&place);
     place.run(&["cancel", "2"]).answer();
     let answer = ask.finish().expect(0).stdout;
     assert!(
@@ -99,7 +121,7 @@ fn a_worker_that_never_ends_is_over_with_the_supervisor_s_time() {
 #[test]
 fn a_killed_supervisor_is_told_of_and_its_goal_is_nobody_else_s() {
     let place = Place::new();
-    let mut ask = ask_for_ever(&place, &[]);
+    let mut ask = ask_for_ever(&place);
     ask.signal(Signal::KILL);
     eventually("the end of the supervisor", || {
         (!ask.is_running()).then_some(())
