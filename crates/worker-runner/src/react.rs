@@ -130,22 +130,22 @@ impl ReactAgent {
             .collect();
         let mut outputs = Outputs {
             requests,
-            outputs: vec![None; requests.len()],
+            so_far: vec![None; requests.len()],
             context,
         };
         let mut critical = None;
         while let Some((n, output)) = calls.next().await {
             match output {
-                Ok(output) => outputs.outputs[n] = Some(output),
+                Ok(output) => outputs.so_far[n] = Some(output),
                 Err(error) => {
-                    outputs.outputs[n] = Some(format!("Error: {error}"));
+                    outputs.so_far[n] = Some(format!("Error: {error}"));
                     critical = Some(error);
                     break;
                 }
             }
         }
         drop(calls);
-        for output in &mut outputs.outputs {
+        for output in &mut outputs.so_far {
             output.get_or_insert_with(|| "Error: cancelled".to_owned());
         }
         drop(outputs);
@@ -218,13 +218,13 @@ impl ReactAgent {
 /// stopped in the middle of a turn, those that there are.
 struct Outputs<'a> {
     requests: &'a [ToolRequest],
-    outputs: Vec<Option<String>>,
+    so_far: Vec<Option<String>>,
     context: &'a AgentContext,
 }
 
 impl Drop for Outputs<'_> {
     fn drop(&mut self) {
-        for (request, output) in self.requests.iter().zip(self.outputs.drain(..)) {
+        for (request, output) in self.requests.iter().zip(self.so_far.drain(..)) {
             if let Some(output) = output {
                 self.context.say(Message::tool_output(&request.id, output));
             }

@@ -1,7 +1,7 @@
 //! A supervisor whose model is asked over HTTP: what it is told, what it calls, and what it makes up.
 
 use serde_json::{Value, json};
-use stub_server::{Answer, Received, StubServer, openai};
+use stub_server::{Answer, Received, StubServer, anthropic, openai};
 
 use super::row_of;
 use crate::{
@@ -152,6 +152,30 @@ fn a_model_spawns_waits_reads_and_answers() {
     assert_eq!(count(r#""prompt_tokens":100"#), 6, "{metrics}");
     assert_eq!(count(r#""tool":"spawn_worker""#), 2, "{metrics}");
     assert_eq!(count(r#""success":true"#), 5, "{metrics}");
+}
+
+#[test]
+fn anthropic_s_protocol_will_do_too() {
+    let server = StubServer::start(|request| {
+        let body = request.json();
+        let has_output = body["messages"].to_string().contains("tool_result");
+        let usage = json!({"input_tokens": 100, "output_tokens": 10});
+        let reply = if has_output || body["tools"].is_null() {
+            anthropic::text("It is 42.", usage)
+        } else {
+            let arguments = json!({"task": "calculate 7*6", "wait": true});
+            anthropic::calls(&[("a", "spawn_worker", arguments)], usage)
+        };
+        Answer::completion(request, &reply)
+    })
+    .unwrap();
+    let place = Place::new();
+    let more = ["--provider", "anthropic", "--worker-model", "offline-rules"];
+    let report = ask(&place, &server, &more);
+    assert_eq!(report["result"], "It is 42.");
+    assert_eq!(row_of(&place, "calculate 7*6")["status"], "success");
+    let told = &server.received()[1].body;
+    assert!(told.contains("The result is 42."), "{told}");
 }
 
 #[test]

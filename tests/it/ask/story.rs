@@ -156,10 +156,10 @@ fn all_of_them_are_one_trace_from_the_supervisor_to_the_program_of_a_program() {
     let slow = with_task(&place, &below_root, UNTIL_GO);
     assert!(below(slow, "shell_exec").is_empty());
     let starter = with_task(&place, &below_root, STARTS_OTHERS);
-    let started = below(starter, "shell_exec");
-    assert_eq!(started.len(), 2, "{trace}");
-    with_task(&place, &started, SPAWNED);
-    let inner = with_task(&place, &started, INNER);
+    let below_starter = below(starter, "shell_exec");
+    assert_eq!(below_starter.len(), 2, "{trace}");
+    with_task(&place, &below_starter, SPAWNED);
+    let inner = with_task(&place, &below_starter, INNER);
     let below_inner = below(inner, "spawn_worker");
     assert_eq!(below_inner.len(), 2, "{trace}");
 
