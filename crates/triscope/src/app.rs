@@ -21,6 +21,7 @@ pub(crate) struct App {
     pub(crate) supervisor: Supervisor,
     /// Takes secrets out of what is written.
     pub(crate) redactor: Redactor,
+    pub(crate) models: Models,
     pub(crate) log_path: PathBuf,
     /// Whether log lines go to stderr too.
     pub(crate) verbose: bool,
@@ -93,11 +94,14 @@ impl App {
         } else {
             models.redactor()
         };
-        let runners = models.runners(store.clone(), tools_root, redactor.clone());
+        let runners = models
+            .clone()
+            .runners(store.clone(), tools_root, redactor.clone());
         let supervisor = Supervisor::open(store, runners, concurrency)?;
         Ok(Self {
             supervisor,
             redactor,
+            models,
             log_path,
             verbose: common.verbose,
             log,
