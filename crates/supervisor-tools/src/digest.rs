@@ -4,8 +4,9 @@ use std::{cmp::Reverse, collections::BTreeMap, fmt::Write as _, io, time::Durati
 
 use artifact_store::{StoreError, WorkerReader};
 use metrics_core::{CallTime, DurationText, Event, Line, LineContent, Usage};
+use model_prices::{CostSum, PriceTable};
 
-use crate::texts::{cut, one_line};
+use crate::texts::{self, cut, one_line};
 
 /// Failures that are shown; the rest is counted.
 const SHOWN_FAILURES: usize = 5;
@@ -16,7 +17,7 @@ const MAX_GROUPS: usize = 1000;
 const OTHER: &str = "other";
 const MAX_NAME_CHARS: usize = 60;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Digest {
     llm: Group,
     tools: Group,
@@ -25,6 +26,8 @@ pub(crate) struct Digest {
     prompt_tokens: Option<u64>,
     completion_tokens: Option<u64>,
     total_tokens: Option<u64>,
+    prices: PriceTable,
+    cost: CostSum,
     failures: Vec<String>,
     unknown_events: u64,
     unusable_lines: u64,
@@ -41,11 +44,33 @@ struct Group {
 }
 
 impl Digest {
+    fn new(prices: PriceTable) -> Self {
+        Self {
+            llm: Group::default(),
+            tools: Group::default(),
+            by_phase: BTreeMap::new(),
+            by_tool: BTreeMap::new(),
+            prompt_tokens: None,
+            completion_tokens: None,
+            total_tokens: None,
+            prices,
+            cost: CostSum::default(),
+            failures: Vec::new(),
+            unknown_events: 0,
+            unusable_lines: 0,
+            faults: Vec::new(),
+        }
+    }
+
     /// Reads the events that are in the file now. What stands behind the last line end counts once the worker has
     /// `ended`; until then it is a line being written.
-    pub(crate) fn read(worker: &WorkerReader, ended: bool) -> Result<Self, StoreError> {
+    pub(crate) fn read(
+        worker: &WorkerReader,
+        ended: bool,
+        prices: PriceTable,
+    ) -> Result<Self, StoreError> {
         let mut reader = worker.events()?;
-        let mut digest = Self::default();
+        let mut digest = Self::new(prices);
         let error = |source: io::Error| StoreError::Io {
             action: "read",
             path: worker.path().join(artifact_store::file_names::METRICS),
@@ -80,6 +105,7 @@ impl Digest {
                 self.llm.add(event);
                 group(&mut self.by_phase, call.phase.as_str()).add(event);
                 self.add_usage(&call.usage);
+                self.cost.add_call(&self.prices, call);
                 self.note_failure(call.model.as_str(), event);
             }
             Event::ToolCall(call) => {
@@ -125,6 +151,11 @@ impl Digest {
         line(format!("LLM calls: {}", self.llm.text()));
         list(&self.by_phase, &mut line);
         line(format!("Tokens: {}", self.tokens_text()));
+        if !self.cost.is_empty() {
+            let cost = texts::cost(&self.cost);
+            let cost = cost.strip_prefix("cost ").unwrap_or(&cost);
+            line(format!("Cost: {cost}"));
+        }
         line(format!("Tool calls: {}", self.tools.text()));
         list(&self.by_tool, &mut line);
         let failed = self.llm.failed + self.tools.failed;

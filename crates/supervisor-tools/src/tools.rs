@@ -15,6 +15,7 @@ use artifact_store::{
 };
 use metrics_collector::{CallKind, InFlightCall};
 use metrics_core::Timestamp;
+use model_prices::PriceTable;
 use worker_runner::{DEFAULT_TIMEOUT, ToolDefinition};
 
 use crate::{
@@ -44,6 +45,8 @@ pub struct SupervisorTools {
     supervisor: Supervisor,
     /// `None` sees everybody's.
     owner: Option<String>,
+    has_usage_line: bool,
+    prices: PriceTable,
 }
 
 /// What `spawn_worker` is asked.
@@ -77,6 +80,8 @@ impl Supervisor {
         SupervisorTools {
             supervisor: self.clone(),
             owner: owner.map(str::to_owned),
+            has_usage_line: true,
+            prices: PriceTable::builtin(),
         }
     }
 }
@@ -85,6 +90,21 @@ impl SupervisorTools {
     /// The tools as a model sees them, with JSON schemas for their arguments.
     pub fn definitions() -> Vec<ToolDefinition> {
         definitions::all()
+    }
+
+    /// Whether results have a line `Usage: …` with the worker's calls, tokens and cost; they do unless told otherwise.
+    #[must_use]
+    pub fn usage_line(mut self, has_usage_line: bool) -> Self {
+        self.has_usage_line = has_usage_line;
+        self
+    }
+
+    /// The prices that `worker_metrics` uses; otherwise [`PriceTable::builtin`]. Results have the cost that was found when the
+    /// worker ran.
+    #[must_use]
+    pub fn prices(mut self, prices: PriceTable) -> Self {
+        self.prices = prices;
+        self
     }
 
     /// Writes a job down and starts it; with `wait` gives its result.
@@ -195,7 +215,7 @@ impl SupervisorTools {
         let found = self.find(job).await?;
         let found = self.ended(found).await?;
         let name = found.name();
-        let head = texts::result_head(&found.metadata);
+        let head = texts::result_head(&found.metadata, self.has_usage_line);
         let reader = found.reader;
         let result = blocking(move || reader.read_file(file_names::RESULT, 0, MAX_READ_BYTES));
         let result = match result.await? {
@@ -321,7 +341,8 @@ impl SupervisorTools {
         let (name, duration) = (found.name(), texts::duration(&found.metadata));
         let lost = texts::loss_line(&found.metadata);
         let ended = found.metadata.status.is_final();
-        let digest = blocking(move || Digest::read(&found.reader, ended)).await??;
+        let prices = self.prices.clone();
+        let digest = blocking(move || Digest::read(&found.reader, ended, prices)).await??;
         Ok(format!(
             "Metrics of {name}:\n\n{}{lost}",
             digest.text(duration)

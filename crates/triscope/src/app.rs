@@ -8,7 +8,8 @@ use std::{
 use anyhow::Context as _;
 use artifact_store::{ArtifactStore, IfMissing, RecordMode, StoreOptions};
 use log_format::LogGuard;
-use supervisor_tools::{DEFAULT_CONCURRENCY, Supervisor};
+use model_prices::PriceTable;
+use supervisor_tools::{DEFAULT_CONCURRENCY, Supervisor, SupervisorTools};
 
 use crate::{cli::Common, models::Models};
 
@@ -18,6 +19,9 @@ pub(crate) struct App {
     pub(crate) log_path: PathBuf,
     /// Whether log lines go to stderr too.
     pub(crate) verbose: bool,
+    /// What models cost.
+    pub(crate) prices: PriceTable,
+    has_usage_line: bool,
     log: LogGuard,
 }
 
@@ -30,6 +34,7 @@ impl App {
         recording: RecordMode,
         models: Models,
     ) -> anyhow::Result<Self> {
+        let prices = models.prices.clone();
         let data_dir = artifact_store::data_dir(common.data_dir.as_deref())?;
         let named = common.data_dir.is_some()
             || std::env::var_os(artifact_store::DATA_DIR_VARIABLE).is_some_and(|it| !it.is_empty());
@@ -57,12 +62,22 @@ impl App {
             supervisor,
             log_path,
             verbose: common.verbose,
+            prices,
+            has_usage_line: !common.no_usage,
             log,
         })
     }
 
     pub(crate) fn store(&self) -> &ArtifactStore {
         self.supervisor.store()
+    }
+
+    /// The tools for `owner`, or for somebody who sees everybody's workers.
+    pub(crate) fn tools(&self, owner: Option<&str>) -> SupervisorTools {
+        let tools = self.supervisor.tools(owner);
+        tools
+            .usage_line(self.has_usage_line)
+            .prices(self.prices.clone())
     }
 
     /// Waits until the log lines so far are in the file.

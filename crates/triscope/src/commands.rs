@@ -15,6 +15,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use artifact_store::{IfMissing, RecordMode};
+use model_prices::PriceTable;
 use supervisor_tools::{ToolFailure, one_line};
 
 use crate::{
@@ -34,7 +35,11 @@ pub(crate) async fn run(cli: Cli) -> Exit {
         Command::Man => return man::man(),
         _ => {}
     }
-    let models = match cli.command.models() {
+    let prices = match prices::table(cli.common.prices.as_deref()) {
+        Ok(prices) => prices,
+        Err(error) => return output::fail(Exit::Usage, &error.into()),
+    };
+    let models = match cli.command.models(prices) {
         Ok(models) => models,
         Err(error) => return output::fail(Exit::Usage, &error),
     };
@@ -74,11 +79,11 @@ pub(crate) async fn run(cli: Cli) -> Exit {
 }
 
 impl Command {
-    fn models(&self) -> anyhow::Result<Models> {
+    fn models(&self, prices: PriceTable) -> anyhow::Result<Models> {
         match self {
-            Self::Demo(arguments) => Models::new(&arguments.models),
-            Self::Run(arguments) => Models::new(&arguments.models),
-            _ => Ok(Models::default()),
+            Self::Demo(arguments) => Models::new(&arguments.models, prices),
+            Self::Run(arguments) => Models::new(&arguments.models, prices),
+            _ => Ok(Models::none(prices)),
         }
     }
 

@@ -6,6 +6,7 @@ use anyhow::bail;
 use artifact_store::ArtifactStore;
 use clap::Args;
 use http_models::{HttpModel, HttpModelOptions, Protocol};
+use model_prices::PriceTable;
 use offline_model::{OFFLINE_MODEL, OfflineModel};
 use supervisor_tools::{RunnerSource, UnknownModel};
 use worker_runner::{ChatModel, ReactAgent, ReactLimits, WorkerRunner};
@@ -50,15 +51,17 @@ pub(crate) struct ModelArgs {
 }
 
 /// The models that were asked for, before anything is opened.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Models {
+    /// What they cost.
+    pub(crate) prices: PriceTable,
     http: Option<HttpModel>,
     limits: ReactLimits,
 }
 
 impl Models {
     /// Makes of the options what can be made of them.
-    pub(crate) fn new(args: &ModelArgs) -> anyhow::Result<Self> {
+    pub(crate) fn new(args: &ModelArgs, prices: PriceTable) -> anyhow::Result<Self> {
         let limits = ReactLimits {
             steps: args.max_steps,
             tokens: args.max_tokens,
@@ -75,7 +78,20 @@ impl Models {
             }
             _ => Some(http_model(args)?),
         };
-        Ok(Self { http, limits })
+        Ok(Self {
+            prices,
+            http,
+            limits,
+        })
+    }
+
+    /// None but those that need nothing.
+    pub(crate) fn none(prices: PriceTable) -> Self {
+        Self {
+            prices,
+            http: None,
+            limits: ReactLimits::default(),
+        }
     }
 
     /// Lets workers of `store` ask them, with tools that read files below `tools_root`.
@@ -132,7 +148,9 @@ impl Runners {
         if let Some(prompt) = system_prompt {
             agent = agent.system_prompt(prompt);
         }
-        WorkerRunner::new(self.store.clone(), Arc::new(agent)).summary_model(model)
+        WorkerRunner::new(self.store.clone(), Arc::new(agent))
+            .summary_model(model)
+            .prices(self.models.prices.clone())
     }
 }
 

@@ -52,6 +52,7 @@ mod retry;
 mod runner;
 mod running;
 mod summary;
+mod tally;
 mod tool;
 
 #[cfg(test)]

@@ -4,7 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use artifact_store::{ArtifactStore, DEFAULT_OWNER, NewWorker, Status, StoreError};
 use metrics_collector::{MetricsCollector, Totals};
-use metrics_core::{TraceContext, WorkerId};
+use metrics_core::{EventSink, TraceContext, WorkerId};
+use model_prices::{CostSum, PriceTable};
 use serde_json::{Map, Value, json};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio_util::sync::CancellationToken;
@@ -15,6 +16,7 @@ use crate::{
     model::ChatModel,
     running::Running,
     summary::Summary,
+    tally::Tally,
 };
 
 /// How long a worker may run unless told otherwise.
@@ -81,6 +83,8 @@ pub struct WorkerReport {
     pub summary: String,
     /// What its calls came to.
     pub totals: Totals,
+    /// What they cost.
+    pub cost: CostSum,
     /// Events that are not in `metrics.jsonl`.
     pub events_lost: u64,
     /// Artifacts that could not be written; none of this changed the result.
@@ -93,6 +97,7 @@ pub struct WorkerRunner {
     store: ArtifactStore,
     agent: Arc<dyn Agent>,
     summary_model: Option<Arc<dyn ChatModel>>,
+    prices: PriceTable,
 }
 
 impl WorkerRunner {
@@ -102,6 +107,7 @@ impl WorkerRunner {
             store,
             agent,
             summary_model: None,
+            prices: PriceTable::builtin(),
         }
     }
 
@@ -109,6 +115,13 @@ impl WorkerRunner {
     #[must_use]
     pub fn summary_model(mut self, model: Arc<dyn ChatModel>) -> Self {
         self.summary_model = Some(model);
+        self
+    }
+
+    /// What the calls of models cost; otherwise [`PriceTable::builtin`].
+    #[must_use]
+    pub fn prices(mut self, prices: PriceTable) -> Self {
+        self.prices = prices;
         self
     }
 
@@ -164,7 +177,9 @@ impl WorkerRunner {
             attempt: options.attempt,
         })?);
         let clock = self.store.clock().clone();
-        let collector = MetricsCollector::with(worker.id(), worker.sink(), trace, clock.clone());
+        let tally = Arc::new(Tally::new(worker.sink(), self.prices.clone()));
+        let sink: Arc<dyn EventSink> = tally.clone();
+        let collector = MetricsCollector::with(worker.id(), sink, trace, clock.clone());
         let lifecycle = Lifecycle(options.events.clone());
         let deadline = tokio::time::Instant::now().checked_add(options.timeout);
         let context = AgentContext::new(Arc::clone(&worker), lifecycle.clone(), deadline);
@@ -189,7 +204,7 @@ impl WorkerRunner {
             agent.run(&task, &for_agent).await
         }));
         Ok(Running::new(
-            worker, collector, context, lifecycle, clock, started, agent,
+            worker, collector, tally, context, lifecycle, clock, started, agent,
         ))
     }
 

@@ -16,6 +16,7 @@ fn run_prints_what_a_supervisor_reads() {
     Result from worker job 1 (worker [second]_calculate-7-6):
 
     Execution time: [duration]
+    Usage: 2 LLM calls; 1 tool call
 
     The result is 42.
     ");

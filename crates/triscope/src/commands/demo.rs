@@ -52,7 +52,7 @@ pub(super) async fn demo(app: &App) -> Result<Exit, ToolFailure> {
     })?;
     let signals = Signals::listen();
     let log_start = fs::metadata(&app.log_path).map_or(0, |it| it.len());
-    let tools = app.supervisor.tools(Some(artifact_store::DEFAULT_OWNER));
+    let tools = app.tools(Some(artifact_store::DEFAULT_OWNER));
     let mut jobs = Vec::new();
     for job in tasks(&server.to_string()) {
         let answer = tools

@@ -43,9 +43,9 @@ pub(crate) async fn exec(app: &App, arguments: Exec) -> Result<Exit, ToolFailure
         parent_worker_id: surroundings.worker_id,
         ..RunOptions::default()
     };
-    let runner = WorkerRunner::new(app.store().clone(), Arc::new(agent));
+    let runner = WorkerRunner::new(app.store().clone(), Arc::new(agent)).prices(app.prices.clone());
     let (report, interrupted) = run(&runner, &task, options, &kill).await?;
-    let tools = app.supervisor.tools(Some(&arguments.owner));
+    let tools = app.tools(Some(&arguments.owner));
     let job = JobRef::Worker(report.worker_id.clone());
     if arguments.json {
         output::print_json(&json_report(app, &tools, &job, report.result).await?);

@@ -85,7 +85,7 @@ fn table(app: &App, rows: &[WorkerRow]) -> String {
 
 pub(crate) async fn result(app: &App, arguments: Job) -> Result<Exit, ToolFailure> {
     let job = JobRef::parse(&arguments.job)?;
-    let tools = app.supervisor.tools(arguments.scope.owner.as_deref());
+    let tools = app.tools(arguments.scope.owner.as_deref());
     if arguments.scope.json {
         output::print_json(&super::run::report(app, &tools, &job).await?);
     } else {
@@ -95,7 +95,7 @@ pub(crate) async fn result(app: &App, arguments: Job) -> Result<Exit, ToolFailur
 }
 
 pub(crate) async fn file(app: &App, arguments: File) -> Result<Exit, ToolFailure> {
-    let tools = app.supervisor.tools(arguments.scope.owner.as_deref());
+    let tools = app.tools(arguments.scope.owner.as_deref());
     let job = &JobRef::parse(&arguments.job)?;
     let (path, offset) = (arguments.path, arguments.offset);
     if !arguments.raw && !arguments.scope.json {
@@ -161,7 +161,7 @@ pub(crate) fn whole_file(
 
 pub(crate) async fn grep(app: &App, arguments: Grep) -> Result<Exit, ToolFailure> {
     if !arguments.scope.json {
-        let tools = app.supervisor.tools(arguments.scope.owner.as_deref());
+        let tools = app.tools(arguments.scope.owner.as_deref());
         let found = tools.grep_workers(&arguments.pattern, arguments.since_hours);
         return match found.await {
             Ok(text) => {
@@ -216,7 +216,7 @@ fn bad_pattern(failure: &ToolFailure) -> Exit {
 
 pub(crate) async fn meta(app: &App, arguments: Job) -> Result<Exit, ToolFailure> {
     let job = JobRef::parse(&arguments.job)?;
-    let tools = app.supervisor.tools(arguments.scope.owner.as_deref());
+    let tools = app.tools(arguments.scope.owner.as_deref());
     if arguments.scope.json {
         output::print_json(&tools.metadata(&job).await?);
     } else {

@@ -16,7 +16,7 @@ pub(super) const LAST_GRACE: Duration = Duration::from_millis(500);
 
 pub(crate) async fn run(app: &App, arguments: Run) -> Result<Exit, ToolFailure> {
     let signals = Signals::listen();
-    let tools = app.supervisor.tools(Some(&arguments.owner));
+    let tools = app.tools(Some(&arguments.owner));
     let request = SpawnRequest {
         model: Some(arguments.models.model),
         timeout: arguments.timeout.unwrap_or(DEFAULT_TIMEOUT),
