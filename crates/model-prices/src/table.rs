@@ -5,7 +5,6 @@ use std::{
     fmt,
     fs::File,
     io::{self, Read as _},
-    iter,
     path::{Path, PathBuf},
     ptr,
     sync::{Arc, LazyLock, PoisonError, RwLock},
@@ -117,7 +116,8 @@ impl PriceTable {
 
     /// A user's file first.
     fn layers(&self) -> impl Iterator<Item = &Layer> {
-        self.0.own.iter().chain(iter::once_with(|| builtin_layer()))
+        let layers = [self.0.own.as_ref(), Some(builtin_layer())];
+        layers.into_iter().flatten()
     }
 
     /// Where the prices come from; those that go before others are first.

@@ -204,7 +204,13 @@ impl WorkerRunner {
             agent.run(&task, &for_agent).await
         }));
         Ok(Running::new(
-            worker, collector, tally, context, lifecycle, clock, started, agent,
+            worker,
+            (collector, tally),
+            context,
+            lifecycle,
+            clock,
+            started,
+            agent,
         ))
     }
 

@@ -96,8 +96,7 @@ pub(crate) struct Running {
 impl Running {
     pub(crate) fn new(
         worker: Arc<WorkerWriter>,
-        collector: MetricsCollector,
-        tally: Arc<Tally>,
+        (collector, tally): (MetricsCollector, Arc<Tally>),
         context: AgentContext,
         lifecycle: Lifecycle,
         clock: Clock,

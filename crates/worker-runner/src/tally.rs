@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use artifact_store::WorkerUsage;
 use metrics_collector::Totals;
 use metrics_core::{Event, EventSink, Flush, WorkerId};
-use model_prices::{CostSum, PriceTable};
+use model_prices::{CostSum, PriceTable, Usd};
 
 /// A sink that looks at the events on their way to another one. A model call takes a look at a map more; a tool call nothing.
 #[derive(Debug)]
@@ -69,7 +69,7 @@ pub(crate) fn usage(totals: &Totals, cost: &CostSum) -> WorkerUsage {
         cached_tokens: usage.cached_tokens,
         cache_write_tokens: usage.cache_write_tokens,
         reasoning_tokens: usage.reasoning_tokens,
-        cost_usd: cost.known().map(|it| it.to_decimal()),
+        cost_usd: cost.known().map(Usd::to_decimal),
         cost_unknown: cost
             .unknown()
             .map(|(model, n)| (model.to_owned(), n))
