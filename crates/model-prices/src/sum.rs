@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use crate::{Unpriced, Usd};
+use metrics_core::LlmCall;
+
+use crate::{PriceTable, Unpriced, Usd};
 
 /// Names of models that are kept one by one; calls of further ones are counted together.
 const MAX_NAMES: usize = 100;
@@ -52,6 +54,21 @@ impl CostSum {
         match sum {
             Some(sum) => self.known = Some(sum),
             None => self.add_unknown(model, 1),
+        }
+    }
+
+    /// Adds a call of `metrics.jsonl`, by the prices of `table`.
+    ///
+    /// A call of which nothing was counted adds nothing if it failed, or if nobody knows a price of its model: there is no sign
+    /// that it cost anything.
+    pub fn add_call(&mut self, table: &PriceTable, call: &LlmCall<'_>) {
+        let cost = table.cost_of(call);
+        let is_counted = call.usage.prompt_tokens.is_some()
+            || call.usage.completion_tokens.is_some()
+            || call.usage.total_tokens.is_some();
+        let is_priced = !matches!(cost, Err(Unpriced::Provider | Unpriced::Model));
+        if cost.is_ok() || is_counted || (is_priced && call.outcome.is_success()) {
+            self.add(call.model.as_str(), cost);
         }
     }
 

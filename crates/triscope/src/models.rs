@@ -11,6 +11,7 @@ use anyhow::bail;
 use artifact_store::ArtifactStore;
 use clap::Args;
 use http_models::{HttpModel, HttpModelOptions, Protocol};
+use model_prices::PriceTable;
 use offline_model::{OFFLINE_MODEL, OfflineModel};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -108,8 +109,10 @@ mod protocol {
 }
 
 /// The models that were asked for, before anything is opened.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Models {
+    /// What they cost.
+    pub(crate) prices: PriceTable,
     http: Option<HttpModel>,
     limits: ReactLimits,
     /// What the tools beside them may reach.
@@ -129,16 +132,41 @@ enum Key {
 
 impl Models {
     /// Makes of the options what can be made of them.
-    pub(crate) fn new(args: &ModelArgs, tools: &ToolArgs) -> anyhow::Result<Self> {
-        Self::with_key(args, tools, Key::Here)
+    pub(crate) fn new(
+        args: &ModelArgs,
+        tools: &ToolArgs,
+        prices: PriceTable,
+    ) -> anyhow::Result<Self> {
+        Self::with_key(args, tools, prices, Key::Here)
     }
 
     /// The same for workers that other processes run: their keys are their matter.
-    pub(crate) fn for_others(args: &ModelArgs, tools: &ToolArgs) -> anyhow::Result<Self> {
-        Self::with_key(args, tools, Key::Elsewhere)
+    pub(crate) fn for_others(
+        args: &ModelArgs,
+        tools: &ToolArgs,
+        prices: PriceTable,
+    ) -> anyhow::Result<Self> {
+        Self::with_key(args, tools, prices, Key::Elsewhere)
     }
 
-    fn with_key(args: &ModelArgs, tool_args: &ToolArgs, key: Key) -> anyhow::Result<Self> {
+    /// None but those that need nothing.
+    pub(crate) fn none(prices: PriceTable) -> Self {
+        Self {
+            prices,
+            http: None,
+            limits: ReactLimits::default(),
+            tools: ToolOptions::default(),
+            args: ModelArgs::default(),
+            tool_args: ToolArgs::default(),
+        }
+    }
+
+    fn with_key(
+        args: &ModelArgs,
+        tool_args: &ToolArgs,
+        prices: PriceTable,
+        key: Key,
+    ) -> anyhow::Result<Self> {
         let limits = ReactLimits {
             steps: args.max_steps,
             tokens: args.max_tokens,
@@ -160,6 +188,7 @@ impl Models {
         let hidden = hidden.chain([mcp::TOKEN_VARIABLE]);
         tools.hidden_variables.extend(hidden.map(str::to_owned));
         Ok(Self {
+            prices,
             http,
             limits,
             tools,
@@ -248,6 +277,7 @@ impl Runners {
         WorkerRunner::new(self.store.clone(), Arc::new(agent))
             .redactor(self.redactor.clone())
             .summary_model(model)
+            .prices(self.models.prices.clone())
     }
 }
 
@@ -293,7 +323,8 @@ impl RunnerSource for Runners {
             ..settings.models
         };
         let runners = Self {
-            models: Models::new(&args, &settings.tools).map_err(|error| broken(&error))?,
+            models: Models::new(&args, &settings.tools, self.models.prices.clone())
+                .map_err(|error| broken(&error))?,
             store: self.store.clone(),
             redactor: self.redactor.clone(),
             tools_root: settings.directory,

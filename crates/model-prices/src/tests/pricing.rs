@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use metrics_core::{CallTime, LlmCall, Usage};
+use metrics_core::{CallTime, LlmCall, Outcome, Usage};
 
 use super::{at, cost};
 use crate::{CostSum, PriceTable, Unpriced, Usd};
@@ -221,4 +221,37 @@ fn a_sum_tells_what_is_not_in_it() {
             .to_string()
             .contains(['\n', '\u{202e}'])
     );
+}
+
+#[test]
+fn a_call_that_shows_no_sign_of_a_cost_is_not_listed() {
+    let time = CallTime::new(at("2025-12-15T04:08:08Z"), std::time::Duration::ZERO);
+    let call = |model: &'static str, counted: bool, failed: bool| {
+        let mut call = LlmCall::new("initial", model, time);
+        if counted {
+            call.usage = Usage::new(1234, 89);
+        }
+        if failed {
+            call.outcome = Outcome::failure("rate_limited");
+        }
+        call
+    };
+    for (call, sum) in [
+        (call("offline-rules", false, false), "no cost"),
+        (
+            call("offline-rules", true, false),
+            "cost unknown (offline-rules)",
+        ),
+        (call("gpt-5-mini", true, false), "$0.00049"),
+        (call("gpt-5-mini", true, true), "$0.00049"),
+        (call("gpt-5-mini", false, true), "no cost"),
+        (
+            call("gpt-5-mini", false, false),
+            "cost unknown (gpt-5-mini)",
+        ),
+    ] {
+        let mut calls = CostSum::default();
+        calls.add_call(&PriceTable::builtin(), &call);
+        assert_eq!(calls.to_string(), sum, "{call:?}");
+    }
 }
