@@ -81,9 +81,10 @@ fn a_killed_run_is_shown_as_died_by_whoever_looks_next() {
         let events = MetricsFile::read(&dir.join("metrics.jsonl"));
         assert_eq!(written["events"], events.events.len());
         let cut_off = events.text.lines().last().unwrap();
+        // With the span that the command was told of.
         assert!(
             cut_off.contains(r#""tool":"shell_exec""#)
-                && cut_off.ends_with(r#""success":false,"error":"worker died"}"#),
+                && cut_off.contains(r#""success":false,"error":"worker died","span_id":""#),
             "{cut_off}"
         );
         assert!(!dir.join("activity.json").exists());
@@ -107,10 +108,7 @@ fn a_killed_run_is_shown_as_died_by_whoever_looks_next() {
         let log = &log.text;
         let of_call = log.matches("success=False worker_id=");
         assert_eq!(of_call.count(), 1, "{log}");
-        assert!(
-            log.contains(r#" error="worker died" event=tool_call_complete"#),
-            "{log}"
-        );
+        assert!(log.contains(r#" error="worker died" span_id="#), "{log}");
     }
 }
 

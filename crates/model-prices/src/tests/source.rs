@@ -115,12 +115,20 @@ fn five_hundred_calls_cost_what_the_source_says() {
 fn where_the_source_is_installed_thousands_more_do() {
     let python = std::env::var("TRISCOPE_GENAI_PRICES_PYTHON");
     let python = python.as_deref().unwrap_or("python3");
+    // Where what CI runs installs it.
+    let packages = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/tools/prices");
+    let asked = |args: &[&str]| {
+        Command::new(python)
+            .env("PYTHONPATH", packages)
+            .args(args)
+            .output()
+    };
     let table = PriceTable::builtin();
     let version = &table.sources().next().unwrap().version;
     let check = format!(
         "from importlib.metadata import version; assert version('genai-prices') == '{version}'"
     );
-    let has_it = Command::new(python).args(["-c", &check]).output();
+    let has_it = asked(&["-c", &check]);
     if !has_it.is_ok_and(|it| it.status.success()) {
         skip(&format!(
             "`{python}` has no genai-prices {version}; name one that has in TRISCOPE_GENAI_PRICES_PYTHON"
@@ -128,10 +136,7 @@ fn where_the_source_is_installed_thousands_more_do() {
         return;
     }
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/data/generate.py");
-    let cases = Command::new(python)
-        .args([script, "cases", "20261124", "5000"])
-        .output()
-        .unwrap();
+    let cases = asked(&[script, "cases", "20261124", "5000"]).unwrap();
     assert!(
         cases.status.success(),
         "{}",
