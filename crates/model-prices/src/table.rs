@@ -284,7 +284,17 @@ impl<'a> Priced<'a> {
         self.prices_at(at).ok_or(Unpriced::Tokens)?.cost(usage)
     }
 
+    /// The total of [`cost`](Self::cost), for whoever has very many calls.
+    ///
+    /// # Errors
+    /// As for `cost`.
+    #[inline]
+    pub fn total(&self, usage: &Usage, at: Timestamp) -> Result<Usd, Unpriced> {
+        self.prices_at(at).ok_or(Unpriced::Tokens)?.total(usage)
+    }
+
     /// The prices that hold at the moment `at`.
+    #[inline]
     pub fn prices_at(&self, at: Timestamp) -> Option<&'a PriceSet> {
         self.model.prices_at(at)
     }

@@ -3,6 +3,7 @@
 use std::fs;
 
 use metrics_core::{CallTime, LlmCall, Outcome, Usage};
+use proptest::prelude::*;
 
 use super::{at, cost};
 use crate::{CostSum, PriceTable, Unpriced, Usd};
@@ -253,5 +254,26 @@ fn a_call_that_shows_no_sign_of_a_cost_is_not_listed() {
         let mut calls = CostSum::default();
         calls.add_call(&PriceTable::builtin(), &call);
         assert_eq!(calls.to_string(), sum, "{call:?}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_total_is_the_sum_of_its_parts(counts: [Option<u64>; 5], is_small: bool) {
+        let table = PriceTable::builtin();
+        let [prompt_tokens, completion_tokens, cached_tokens, cache_write_tokens, reasoning_tokens] =
+            counts.map(|it| it.map(|it| if is_small { it % 1000 } else { it }));
+        let usage = Usage {
+            prompt_tokens,
+            completion_tokens,
+            cached_tokens,
+            cache_write_tokens,
+            reasoning_tokens,
+            total_tokens: None,
+        };
+        for model in ["claude-sonnet-4-5", "gemini-2.5-pro", "gpt-5-mini"] {
+            // It compares them.
+            cost(&table, None, model, &usage);
+        }
     }
 }
