@@ -33,7 +33,9 @@ impl Calls {
             ("dated", r#","provider":"mine""#),
             ("nightly", r#","provider":"mine""#),
             ("long", r#","provider":"mine""#),
-            ("long", r#","provider":"somebody-else""#),
+            // As long, with the same ends.
+            ("long", r#","provider":"mite""#),
+            ("lung", r#","provider":"mine""#),
             ("qwen3", r#","provider":"localhost:11434""#),
             ("offline-rules", ""),
         ];
