@@ -126,6 +126,7 @@ fn an_agent_of_rigs_is_on_all_three_tiers_streamed_or_not() {
     Result from worker [second]_what-is-7-6:
 
     Execution time: [duration]
+    Usage: 2 LLM calls, 2,733 tokens, $0.00063; 2 tool calls (1 failed)
 
     The result is 42.
 
@@ -151,6 +152,7 @@ fn a_model_that_refuses_an_agent_of_rigs_is_a_failed_call() {
     Result from worker [second]_what-is-7-6:
 
     Execution time: [duration]
+    Usage: 1 LLM call (1 failed)
     Status: failed
     Error: ProviderResponseError: status 429 Too Many Requests: {"error":{"message":"slow down"}}
 
@@ -174,6 +176,7 @@ fn a_tool_loop_on_genai_is_on_all_three_tiers() {
     Result from worker [second]_what-is-7-6:
 
     Execution time: [duration]
+    Usage: 2 LLM calls, 2,733 tokens, $0.00063; 2 tool calls (1 failed)
 
     The result is 42.
 
@@ -199,6 +202,7 @@ fn a_model_that_refuses_a_loop_on_genai_is_a_failed_call() {
     Result from worker [second]_what-is-7-6:
 
     Execution time: [duration]
+    Usage: 2 LLM calls (1 failed), 1,323 tokens, $0.00026; 2 tool calls (1 failed)
     Status: failed
     Error: Web stream error for model 'gpt-5-mini (adapter: OpenAI)'. Cause: HTTP error. Status: 429 Too Many Requests Too Many Requests Body: {"error":{"message":"slow down"}}
 
@@ -227,6 +231,7 @@ fn a_worker_on_a_model_and_tools_of_rigs_is_recorded_once_by_its_loop() {
     Result from worker [second]_what-is-7-6:
 
     Execution time: [duration]
+    Usage: 3 LLM calls (1 failed), 2,733 tokens, $0.00063; 2 tool calls (1 failed)
 
     The result is 42.
 

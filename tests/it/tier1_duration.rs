@@ -2,7 +2,7 @@
 
 use std::{fs, sync::Arc, time::Duration};
 
-use artifact_store::{EVENTS_LOST_REASON, NewWorker, Status};
+use artifact_store::{DEFAULT_OWNER, EVENTS_LOST_REASON, NewWorker, Status};
 use metrics_collector::{current_worker_id, tool_call};
 use metrics_core::{DurationText, ManualClock, Timestamp};
 use offline_model::OfflineModel;
@@ -53,7 +53,7 @@ async fn read_worker_result_includes_duration() {
     let metadata = lab.metadata(job).await;
     let duration = Duration::from_micros(metadata.duration_us.unwrap());
     let expected = format!(
-        "Result from worker job {job} (worker {}):\n\nExecution time: {}\n\nThe result is 42.",
+        "Result from worker job {job} (worker {}):\n\nExecution time: {}\nUsage: 2 LLM calls; 1 tool call\n\nThe result is 42.",
         metadata.worker_id,
         DurationText(duration)
     );
@@ -102,7 +102,16 @@ async fn the_seeds_example_is_printed_to_the_letter() {
         },
     );
     let job = lab.run_job("calculate 7*6").await;
-    assert_eq!(lab.read_result(job).await, SEED_EXAMPLE);
+    let arguments = json!({"job_id": job});
+    let without_line = lab.supervisor().clone().usage_line(false);
+    let bare = without_line.tools(Some(DEFAULT_OWNER));
+    assert_eq!(
+        bare.call("read_worker_result", &arguments).await,
+        SEED_EXAMPLE
+    );
+    // Unless told otherwise, the line below it says what was counted.
+    let usual = SEED_EXAMPLE.replace("98ms\n", "98ms\nUsage: 2 LLM calls; 1 tool call\n");
+    assert_eq!(lab.read_result(job).await, usual);
 }
 
 #[tokio::test]
@@ -428,7 +437,7 @@ async fn lost_events_are_in_the_head() {
     assert_eq!(
         head_and_result,
         format!(
-            "Execution time: {}\nWarning: 2 events lost ({reason})\n\nDone.",
+            "Execution time: {}\nUsage: 2 tool calls\nWarning: 2 events lost ({reason})\n\nDone.",
             DurationText(Duration::from_micros(metadata.duration_us.unwrap()))
         )
     );
@@ -444,13 +453,19 @@ fn the_program_shows_the_same_text() {
         |arguments: &[&str]| finish(triscope(arguments).arg("--data-dir").arg(data_dir.path()));
     let run = program(&["run", "calculate 7*6"]).answer();
     assert_eq!(program(&["result", "1"]).answer(), run);
+    let without = program(&["result", "1", "--no-usage"]).answer();
+    assert_eq!(
+        without,
+        run.replace("Usage: 2 LLM calls; 1 tool call\n", "")
+    );
+    assert_ne!(without, run);
 
     let metadata = program(&["meta", "1", "--json"]).json();
     let duration = Duration::from_micros(metadata["duration_us"].as_u64().unwrap());
     assert_eq!(
         run,
         format!(
-            "Result from worker job 1 (worker {}):\n\nExecution time: {}\n\nThe result is 42.\n",
+            "Result from worker job 1 (worker {}):\n\nExecution time: {}\nUsage: 2 LLM calls; 1 tool call\n\nThe result is 42.\n",
             metadata["worker_id"].as_str().unwrap(),
             DurationText(duration)
         )

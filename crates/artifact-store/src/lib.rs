@@ -70,7 +70,10 @@ pub use crate::{
     life::Ended,
     list::{WorkerFilter, WorkerList},
     liveness::Liveness,
-    metadata::{DEFAULT_OWNER, EVENTS_LOST_REASON, METADATA_FORMAT, Metadata, Status, StatusError},
+    metadata::{
+        DEFAULT_OWNER, EVENTS_LOST_REASON, METADATA_FORMAT, Metadata, Status, StatusError,
+        WorkerUsage,
+    },
     prune::{PruneOptions, Pruned, PrunedWorker},
     reader::{FilePart, MAX_READ_BYTES, WorkerReader},
     search::{Match, SearchOptions, SearchResult},

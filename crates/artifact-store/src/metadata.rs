@@ -1,8 +1,8 @@
 //! `metadata.json`: what a worker is and how it went.
 
-use std::{fmt, str::FromStr};
+use std::{collections::BTreeMap, fmt, str::FromStr};
 
-use metrics_core::{SpanId, Timestamp, TraceId, WorkerId};
+use metrics_core::{Decimal, SpanId, Timestamp, TraceId, WorkerId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -149,12 +149,85 @@ pub struct Metadata {
     /// Of those, events that are not in `metrics.jsonl`.
     #[serde(default)]
     pub events_lost: Option<u64>,
+    /// What its calls came to when it ended, so without that for the summary; absent where nobody added them up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<WorkerUsage>,
     /// The version of this format.
     #[serde(default = "default_format")]
     pub format: u32,
     /// Fields of another version.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
+}
+
+/// What a worker's calls came to: numbers, tokens, cost.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct WorkerUsage {
+    /// Model calls that ended, failed ones included.
+    pub llm_calls: u64,
+    /// Of those, the ones that failed.
+    pub llm_failures: u64,
+    /// Tool calls that ended, failed ones included.
+    pub tool_calls: u64,
+    /// Of those, the ones that failed.
+    pub tool_failures: u64,
+    /// Tokens of the prompts. These and the following are sums of what providers reported, absent where none did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prompt_tokens: Option<u64>,
+    /// Tokens of the replies.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub completion_tokens: Option<u64>,
+    /// All tokens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub total_tokens: Option<u64>,
+    /// Prompt tokens read from caches.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cached_tokens: Option<u64>,
+    /// Prompt tokens written to caches.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache_write_tokens: Option<u64>,
+    /// Completion tokens spent on reasoning.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reasoning_tokens: Option<u64>,
+    /// What those of its calls cost whose price is known; absent where none is.
+    #[serde(with = "json_number", skip_serializing_if = "Option::is_none")]
+    pub cost_usd: Option<Decimal>,
+    /// The models of the calls whose cost is not known, and how many such calls there were.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub cost_unknown: BTreeMap<String, u64>,
+}
+
+/// A decimal as a JSON number, digit for digit: a float in between would make another number of it.
+mod json_number {
+    use metrics_core::Decimal;
+    use serde::{
+        Deserialize, Deserializer, Serialize, Serializer, de::Error as _, ser::Error as _,
+    };
+    use serde_json::value::RawValue;
+
+    #[expect(clippy::ref_option, reason = "serde's signature")]
+    pub(super) fn serialize<S: Serializer>(
+        value: &Option<Decimal>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        let number = value.map(|it| RawValue::from_string(it.to_string()));
+        number
+            .transpose()
+            .map_err(S::Error::custom)?
+            .serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Decimal>, D::Error> {
+        let Some(number) = Option::<Box<RawValue>>::deserialize(deserializer)? else {
+            return Ok(None);
+        };
+        let exact = Decimal::from_str_exact(number.get());
+        let number = exact.or_else(|_| Decimal::from_scientific(number.get()));
+        number.map(Some).map_err(D::Error::custom)
+    }
 }
 
 /// The key in `metadata.json` that says why events were lost, beside `events_lost`.

@@ -220,6 +220,7 @@ impl ArtifactStore {
             boot_id: machine.boot_id.clone(),
             events: None,
             events_lost: None,
+            usage: None,
             format: METADATA_FORMAT,
             extra: serde_json::Map::new(),
         };

@@ -2,15 +2,20 @@
 //!
 //! Durations are compared by ranks (Mann and Whitney's test, corrected for ties), as they are never normally distributed: the
 //! effect is how much more often a call of the second set takes longer than one of the first than the other way round, from -1
-//! to 1. Failures are compared as two proportions. A difference counts where chance alone would show one as large in less
-//! than 1 % of comparisons, all groups taken together, and, of durations, where the effect is not negligible.
+//! to 1. Failures are compared as two proportions, costs of a call by their means (Welch's test), as means are what is paid. A
+//! difference counts where chance alone would show one as large in less than 1 % of comparisons, all groups taken together,
+//! and where it is not negligible: of durations by their effect, of costs from 5 % on.
 
-use crate::{Cell, Column, Distribution, Group, Key, Table};
+use model_prices::Usd;
+
+use crate::{Cell, Column, Distribution, Group, Key, Stats, Table, stats::Spread};
 
 /// How often chance alone may pass for a difference, in all groups together.
 const CHANCE: f64 = 0.01;
 /// Smaller effects are called negligible (Romano and others, 2006).
 const NEGLIGIBLE: f64 = 0.147;
+/// Smaller changes of a mean cost are negligible.
+const NEGLIGIBLE_COST: f64 = 0.05;
 /// The approximations say nothing about fewer calls.
 const FEW: u64 = 8;
 
@@ -50,6 +55,9 @@ pub fn compare(by: &[Key], before: Vec<Group>, after: Vec<Group>) -> Table {
         column("failures_p", ""),
         column("tokens_per_call_before", "TOKENS/CALL"),
         column("tokens_per_call_after", "THEN"),
+        column("cost_usd_per_call_before", "COST/CALL"),
+        column("cost_usd_per_call_after", "THEN"),
+        column("cost_p", ""),
         column("verdict", "VERDICT"),
     ]);
     Table {
@@ -70,6 +78,8 @@ fn row(
     let enough = counts.iter().all(|it| *it >= FEW);
     let ranks = enough.then(|| by_ranks(&before.duration_ms, &after.duration_ms));
     let failures = enough.then(|| by_proportion([before.failures, after.failures], counts));
+    let all_known = [&before, &after].iter().all(|it| it.costs.count() >= FEW);
+    let costs = all_known.then(|| by_mean(&before.costs, &after.costs));
     let mut verdict = Vec::new();
     if let Some(Difference { effect, p }) = ranks
         && p < chance
@@ -85,6 +95,12 @@ fn row(
         } else {
             "more reliable"
         });
+    }
+    if let Some(Difference { effect, p }) = costs
+        && p < chance
+        && effect.abs() >= NEGLIGIBLE_COST
+    {
+        verdict.push(if effect > 0.0 { "dearer" } else { "cheaper" });
     }
     let size = ranks.map_or(0.0, |it| it.effect.abs());
     let weight = if verdict.is_empty() {
@@ -116,6 +132,9 @@ fn row(
         Cell::real(failures.map(|it| it.p)),
         Cell::real(per_call(before.tokens.total_tokens, counts[0])),
         Cell::real(per_call(after.tokens.total_tokens, counts[1])),
+        cost_per_call(&before),
+        cost_per_call(&after),
+        Cell::real(costs.map(|it| it.p)),
         Cell::Text(verdict),
     ]);
     (weight, cells)
@@ -124,6 +143,20 @@ fn row(
 #[expect(clippy::cast_precision_loss, reason = "a mean is rounded anyway")]
 fn per_call(tokens: Option<u128>, count: u64) -> Option<f64> {
     tokens.map(|it| it as f64 / count.max(1) as f64)
+}
+
+/// The mean of the calls whose cost is known.
+fn cost_per_call(stats: &Stats) -> Cell {
+    match stats.cost.known() {
+        None => Cell::cost(&stats.cost),
+        Some(known) => {
+            let count = i128::from(stats.costs.count().max(1));
+            Cell::Cost {
+                known: Some(Usd::from_units(known.units() / count)),
+                is_complete: true,
+            }
+        }
+    }
 }
 
 /// How large a difference is, and how often chance alone shows one as large.
@@ -191,6 +224,26 @@ fn by_proportion(failures: [u64; 2], counts: [u64; 2]) -> Difference {
     Difference { effect, p }
 }
 
+/// The effect is the change as a part of the first mean.
+fn by_mean(before: &Spread, after: &Spread) -> Difference {
+    let [(m1, v1), (m2, v2)] = [before, after].map(Spread::mean_and_variance);
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "these are approximations anyway"
+    )]
+    let variance = v1 / before.count() as f64 + v2 / after.count() as f64;
+    let change = m2 - m1;
+    let p = if change == 0.0 {
+        1.0
+    } else {
+        two_sided(change / variance.sqrt()) // Where all calls of a set cost the same, infinitely far.
+    };
+    Difference {
+        effect: change / m1.abs(),
+        p,
+    }
+}
+
 /// How often a normal variable is at least so far from its mean: `erfc(|z| / √2)`, within 1.2e-7 (Numerical Recipes).
 fn two_sided(z: f64) -> f64 {
     const TERMS: [f64; 10] = [
@@ -213,8 +266,10 @@ fn two_sided(z: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use model_prices::{Unpriced, Usd};
+
     use super::{by_proportion, by_ranks, compare, two_sided};
-    use crate::{Distribution, Format, Group, Key, Kind, Record, Stats};
+    use crate::{Cell, Distribution, Format, Group, Key, Kind, Record, Stats, Table};
 
     fn of(values: impl IntoIterator<Item = u64>) -> Distribution {
         let mut res = Distribution::default();
@@ -305,7 +360,7 @@ mod tests {
             .map(|it| {
                 (
                     it.split(',').next().unwrap(),
-                    it.splitn(15, ',').last().unwrap(),
+                    it.splitn(18, ',').last().unwrap(),
                 )
             })
             .collect();
@@ -319,5 +374,73 @@ mod tests {
                 ("same", "no difference")
             ]
         );
+    }
+
+    #[test]
+    fn a_call_is_dearer_where_its_mean_is_and_that_is_no_chance() {
+        let group = |name: &str, costs: &mut dyn Iterator<Item = i128>| {
+            let mut stats = Stats::default();
+            for thousandths in costs {
+                stats.add(&Record {
+                    kind: Kind::LlmCall,
+                    ..Record::EMPTY
+                });
+                let cost = Usd::from_units(thousandths * 10_i128.pow(21));
+                let cost = (thousandths >= 0).then_some(cost);
+                stats.add_cost(b"m", cost.ok_or(Unpriced::Model));
+            }
+            Group {
+                values: vec![Some(name.to_owned())],
+                stats,
+            }
+        };
+        let about_ten = || 5..=15;
+        let table = compare(
+            &[Key::Model],
+            vec![
+                group("same", &mut about_ten()),
+                group("dearer", &mut about_ten()),
+                group("cheaper", &mut (20..=40)),
+                group("a new price", &mut [10; 9].into_iter()),
+                group("hardly", &mut [1000; 99].into_iter()),
+                group("by chance", &mut [0, 1, 2, 3, 4, 5, 6, 90].into_iter()),
+                group("unknown", &mut [-1; 20].into_iter()),
+                group("few known", &mut (-20..=6).map(|it| it.min(1))),
+            ],
+            vec![
+                group("same", &mut about_ten()),
+                group("dearer", &mut (15..=25)),
+                group("cheaper", &mut about_ten()),
+                group("a new price", &mut [11; 9].into_iter()),
+                group("hardly", &mut [1049; 99].into_iter()),
+                group("by chance", &mut [0, 1, 2, 3, 4, 5, 6, 200].into_iter()),
+                group("unknown", &mut [-1; 20].into_iter()),
+                group("few known", &mut (-20..=6).map(|it| it.min(5))),
+            ],
+        );
+        let at = |name| table.columns.iter().position(|it| it.name == name);
+        let shown = [
+            "model",
+            "cost_usd_per_call_before",
+            "cost_usd_per_call_after",
+            "verdict",
+        ];
+        let shown: Vec<_> = shown.into_iter().filter_map(at).collect();
+        let row = |row: &Vec<Cell>| shown.iter().map(|at| row[*at].clone()).collect();
+        let few = Table {
+            columns: shown.iter().map(|at| table.columns[*at].clone()).collect(),
+            rows: table.rows.iter().map(row).collect(),
+        };
+        insta::assert_snapshot!(few.render(Format::Table), @r"
+        model        COST/CALL     THEN  VERDICT
+        a new price     $0.010   $0.011  dearer
+        cheaper         $0.030   $0.010  cheaper
+        dearer          $0.010   $0.020  dearer
+        by chance       $0.014   $0.028  no difference
+        few known     $0.00086  $0.0029  no difference
+        hardly           $1.00    $1.05  no difference
+        same            $0.010   $0.010  no difference
+        unknown        unknown  unknown  no difference
+        ");
     }
 }

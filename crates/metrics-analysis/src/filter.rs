@@ -7,11 +7,12 @@ mod parse;
 use std::ffi::OsStr;
 
 use metrics_core::Timestamp;
+use model_prices::PriceTable;
 
 use crate::Call;
 pub use crate::filter::{condition::Condition, parse::ConditionError};
 
-/// Which calls are wanted: those that fit all of these. An empty list wants any.
+/// Which calls are wanted, and by which prices: those that fit all of these. An empty list wants any.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
     /// Calls that ended at this time or later.
@@ -34,6 +35,9 @@ pub struct Filter {
     pub condition: Option<Condition>,
     /// Whether the answer speaks of owner or status although no filter does.
     pub with_metadata: bool,
+    /// What calls cost whose providers did not say so. Without it no call has a cost, but for `cost_usd` in a condition, which
+    /// is then what the provider said.
+    pub prices: Option<PriceTable>,
 }
 
 impl Filter {

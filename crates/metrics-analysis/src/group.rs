@@ -285,7 +285,12 @@ impl Fold for Groups {
         for (at, id) in ids.iter_mut().enumerate().take(self.keys.len()) {
             *id = self.id(self.keys[at], call);
         }
-        self.group(ids).add(call.record);
+        let cost = call.cost();
+        let stats = self.group(ids);
+        stats.add(call.record);
+        if let Some(cost) = cost {
+            stats.add_cost(call.record.name, cost);
+        }
     }
 
     fn merge(&mut self, other: Self) {

@@ -34,6 +34,8 @@
 //!   [`Groups`] is one; [`Stats::add`] sees every call of a group, so that what depends on a single call is exact.
 //! - **Percentiles** are the nearest rank, exact up to [`EXACT_UP_TO`] calls in a group, from there within
 //!   [`SKETCH_ERROR`]; which of them does not depend on how the work was shared.
+//! - **Costs**: with [`Filter::prices`] a call that a fold asks for its [cost](Call::cost) is priced by the table, for which each
+//!   thread keeps the models that it met last. Who gives no prices pays nothing for this.
 //! - **What cannot be used** is counted, and the first of it named ([`Seen`]): no line is an error, no sum is wrong.
 //!
 //! Invariant: the fast path knows the canonical order of the keys that `metrics-core` defines, and no key of its own.
@@ -48,6 +50,7 @@ mod histogram;
 mod lines;
 mod log_line;
 mod names;
+mod pricing;
 mod record;
 mod report;
 mod scan;
@@ -66,7 +69,7 @@ pub use crate::{
     group::{Group, Groups, Key, KeyError, MAX_KEYS},
     histogram::{EachDuration, Histogram},
     record::{Kind, Moment, Record},
-    report::{ReportOptions, Sort, report},
+    report::{ReportOptions, Sort, report, total_cost},
     scan::{Call, Fold, Place, Problem, Seen, scan},
     slow::Slowest,
     source::{Input, Source},

@@ -24,7 +24,7 @@ pub struct Sort(&'static str);
 /// A column's name, its head, and what it is of a group.
 type Number = (&'static str, &'static str, fn(&Stats) -> Cell);
 
-const NUMBERS: [Number; 19] = [
+const NUMBERS: [Number; 21] = [
     ("count", "CALLS", |it| Cell::Whole(it.count().into())),
     ("failures", "FAILED", |it| Cell::Whole(it.failures.into())),
     ("total_ms", "TOTAL MS", |it| {
@@ -58,6 +58,13 @@ const NUMBERS: [Number; 19] = [
     }),
     ("reasoning_tokens", "", |it| {
         Cell::whole(it.tokens.reasoning_tokens)
+    }),
+    ("cost_usd", "COST", |it| Cell::cost(&it.cost)),
+    ("cost_unknown_calls", "", |it| {
+        let calls = it.cost.unknown().map(|it| u128::from(it.1)).sum();
+        (!it.cost.is_empty())
+            .then_some(calls)
+            .map_or(Cell::None, Cell::Whole)
     }),
     ("tokens_per_second", "TOK/S", |it| {
         Cell::real(it.tokens_per_second())
@@ -139,6 +146,7 @@ fn order(one: &Cell, other: &Cell) -> std::cmp::Ordering {
         (Cell::Whole(one), Cell::Whole(other)) => other.cmp(one),
         (Cell::Real(one), Cell::Real(other)) => other.total_cmp(one),
         (Cell::Text(one), Cell::Text(other)) => one.cmp(other),
+        (Cell::Cost { known: one, .. }, Cell::Cost { known: other, .. }) => other.cmp(one),
         (Cell::None, Cell::None) => Equal,
         (Cell::None, _) => Greater,
         (_, Cell::None) => Less,
@@ -159,6 +167,17 @@ const fn head(key: Key) -> &'static str {
         Key::Hour => "HOUR",
         Key::Day => "DAY",
     }
+}
+
+/// What the calls of all groups cost, in one line for people; `None` where there is nothing to say.
+pub fn total_cost(groups: &[Group]) -> Option<String> {
+    let mut sum = Stats::default();
+    for group in groups {
+        sum.merge_cost(&group.stats);
+    }
+    let text = sum.cost.to_string();
+    let text = one_line(text.strip_prefix("cost ").unwrap_or(&text));
+    (!sum.cost.is_empty()).then(|| format!("Cost: {text}."))
 }
 
 impl Seen {

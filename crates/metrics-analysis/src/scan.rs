@@ -11,11 +11,13 @@ use std::{
     thread,
 };
 
+use model_prices::{Unpriced, Usd};
 use rustc_hash::FxHashMap;
 
 use crate::{
     Filter, Input, Record, Source,
     lines::{Line, LineReader, Range},
+    pricing::{Pricer, Pricing},
     scan::queue::{Part, Queue, Task, Text},
 };
 
@@ -36,9 +38,19 @@ pub struct Call<'a> {
     pub source: &'a Arc<Source>,
     pub(crate) part: u32,
     pub(crate) line: u64,
+    pub(crate) pricing: Option<&'a dyn Pricing>,
 }
 
 impl<'a> Call<'a> {
+    /// What it cost: what its provider said, else by the filter's prices of when it began.
+    ///
+    /// `None` for a tool call, where the [`Filter`] has no prices, and where there is no sign that the call cost anything;
+    /// see [`CostSum::takes`](model_prices::CostSum::takes).
+    #[inline]
+    pub fn cost(&self) -> Option<Result<Usd, Unpriced>> {
+        self.pricing?.cost(self.record)
+    }
+
     /// The worker that made it: as the line says, else as its directory is called.
     #[inline]
     pub fn worker(&self) -> Option<&'a [u8]> {
@@ -113,6 +125,7 @@ pub fn scan<F: Fold>(inputs: &[Input], filter: &Filter, make: impl Fn() -> F + S
             fold: make(),
             seen: Found::default(),
             reader: LineReader::default(),
+            pricer: filter.prices.as_ref().map(Pricer::new),
         };
         worker.run(first);
         (worker.fold, worker.seen)
@@ -223,6 +236,7 @@ struct Worker<'a, F> {
     fold: F,
     seen: Found,
     reader: LineReader,
+    pricer: Option<Pricer<'a>>,
 }
 
 impl<F: Fold> Worker<'_, F> {
@@ -258,8 +272,13 @@ impl<F: Fold> Worker<'_, F> {
 
     fn part(&mut self, part: Part) {
         let Self {
-            fold, seen, filter, ..
+            fold,
+            seen,
+            filter,
+            pricer,
+            ..
         } = self;
+        let pricing = pricer.as_ref().map(|it| it as &dyn Pricing);
         let source = &part.source;
         let mut text = part.text;
         let mut take = |line, content: Line<'_>| match content {
@@ -270,6 +289,7 @@ impl<F: Fold> Worker<'_, F> {
                     source,
                     part: part.number,
                     line,
+                    pricing,
                 };
                 if filter.matches(&call) {
                     seen.seen.matching += 1;

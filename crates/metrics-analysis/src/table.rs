@@ -2,6 +2,7 @@
 
 use std::{fmt::Write as _, str::FromStr};
 
+use model_prices::{CostSum, Usd};
 use serde::ser::{Serialize, SerializeMap as _, Serializer};
 
 /// How an answer is printed.
@@ -50,9 +51,27 @@ pub enum Cell {
     Real(f64),
     /// True or false.
     Bool(bool),
+    /// What calls cost: for programs dollars with all digits, or nothing where that is not known.
+    Cost {
+        /// What is known of it.
+        known: Option<Usd>,
+        /// Whether that is all.
+        is_complete: bool,
+    },
 }
 
 impl Cell {
+    /// A sum that may be empty, or known in part.
+    pub fn cost(sum: &CostSum) -> Self {
+        if sum.is_empty() {
+            return Self::None;
+        }
+        Self::Cost {
+            known: sum.known(),
+            is_complete: sum.unknown().next().is_none(),
+        }
+    }
+
     /// A number that may not be there.
     pub fn whole(number: Option<impl Into<u128>>) -> Self {
         number.map_or(Self::None, |it| Self::Whole(it.into()))
@@ -69,7 +88,7 @@ impl Cell {
     }
 
     fn is_number(&self) -> bool {
-        matches!(self, Self::Whole(_) | Self::Real(_))
+        matches!(self, Self::Whole(_) | Self::Real(_) | Self::Cost { .. })
     }
 
     /// For programs.
@@ -80,6 +99,9 @@ impl Cell {
             Self::Whole(number) => number.to_string(),
             Self::Real(number) => rounded(*number).to_string(),
             Self::Bool(value) => value.to_string(),
+            Self::Cost { known, .. } => {
+                known.map_or_else(String::new, |it| it.to_decimal().to_string())
+            }
         }
     }
 
@@ -90,6 +112,11 @@ impl Cell {
             Self::Text(text) => one_line(text),
             Self::Whole(number) => with_commas(&number.to_string()),
             Self::Bool(value) => value.to_string(),
+            Self::Cost { known, is_complete } => match known {
+                Some(known) if *is_complete => known.to_string(),
+                Some(known) => format!("≥{known}"),
+                None => "unknown".to_owned(),
+            },
             Self::Real(number) => {
                 let digits = format!("{number:.1}");
                 let (whole, fraction) = digits.split_once('.').unwrap_or((&digits, "0"));
@@ -107,6 +134,7 @@ impl Serialize for Cell {
             Self::Whole(number) => serializer.serialize_u128(*number),
             Self::Real(number) => serializer.serialize_f64(rounded(*number)),
             Self::Bool(value) => serializer.serialize_bool(*value),
+            Self::Cost { known, .. } => known.serialize(serializer),
         }
     }
 }

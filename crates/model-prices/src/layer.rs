@@ -192,6 +192,7 @@ fn models_of(models: Vec<ModelEntry>) -> Vec<Model> {
 
 impl Model {
     /// The last of its prices that holds at `at`; where none does, the first.
+    #[inline]
     pub(crate) fn prices_at(&self, at: Timestamp) -> Option<&PriceSet> {
         let active = self.prices.iter().rev().find(|it| it.is_active(at));
         active.or(self.prices.first())

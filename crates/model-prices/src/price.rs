@@ -70,6 +70,20 @@ pub struct Price {
     above: Vec<(u64, i128)>,
 }
 
+/// A price for a thousand calls is a thousand prices for a million.
+const PER_CALL: u64 = 1000;
+
+/// What has a price of its own.
+struct Counts {
+    /// All of the prompt, whose length chooses the price.
+    prompt: u64,
+    input: u64,
+    cached: u64,
+    cache_write: u64,
+    output: u64,
+    reasoning: u64,
+}
+
 /// What one call costs, part by part.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -117,10 +131,53 @@ impl PriceSet {
     }
 
     /// What a call with these counts costs.
+    pub(crate) fn cost(&self, usage: &Usage) -> Result<Cost, Unpriced> {
+        let counts = self.counts(usage)?;
+        let times = |price: &Option<Price>, count: u64| match price {
+            Some(price) => price.times(count, counts.prompt),
+            None => Ok(Usd::ZERO),
+        };
+        Cost {
+            input: times(&self.input, counts.input)?,
+            cached: times(&self.cached, counts.cached)?,
+            cache_write: times(&self.cache_write, counts.cache_write)?,
+            output: times(&self.output, counts.output)?,
+            reasoning: times(&self.reasoning, counts.reasoning)?,
+            request: times(&self.requests, PER_CALL)?,
+            total: Usd::ZERO,
+        }
+        .with_total()
+    }
+
+    /// The total of [`cost`](Self::cost), in a third of its time.
+    #[inline]
+    pub(crate) fn total(&self, usage: &Usage) -> Result<Usd, Unpriced> {
+        let counts = self.counts(usage)?;
+        let parts = [
+            (&self.input, counts.input),
+            (&self.cached, counts.cached),
+            (&self.cache_write, counts.cache_write),
+            (&self.output, counts.output),
+            (&self.reasoning, counts.reasoning),
+            (&self.requests, PER_CALL),
+        ];
+        if parts.iter().any(|it| it.1 > u64::from(u32::MAX)) {
+            return self.cost(usage).map(|it| it.total());
+        }
+        // A price is below 2⁹⁰ (see `parse_price`), so that no sum of these can be too large.
+        let units = parts.iter().map(|(price, count)| match price {
+            Some(price) => price.at(counts.prompt) * i128::from(*count),
+            None => 0,
+        });
+        Ok(Usd::from_units(units.sum()))
+    }
+
+    /// How many tokens have which price.
     ///
     /// Cached and written tokens are parts of the prompt, reasoning is a part of the reply. A part that has a price of its own
     /// is taken out of the whole; what has none costs as the whole does.
-    pub(crate) fn cost(&self, usage: &Usage) -> Result<Cost, Unpriced> {
+    #[inline]
+    fn counts(&self, usage: &Usage) -> Result<Counts, Unpriced> {
         let prompt = whole(self.input.as_ref(), usage.prompt_tokens)?;
         let reply = whole(self.output.as_ref(), usage.completion_tokens)?;
         let part =
@@ -134,30 +191,22 @@ impl PriceSet {
                 .try_fold(whole, |left, it| left.checked_sub(*it));
             left.ok_or(Unpriced::BadCounts)
         };
-        let input = rest(prompt, &[cached, cache_write])?;
-        let output = rest(reply, &[reasoning])?;
         let is_unpriced = |price: &Option<Price>, count| price.is_none() && count > 0;
+        let counts = Counts {
+            prompt,
+            input: rest(prompt, &[cached, cache_write])?,
+            cached,
+            cache_write,
+            output: rest(reply, &[reasoning])?,
+            reasoning,
+        };
         if is_unpriced(&self.input, prompt)
             || is_unpriced(&self.output, reply)
             || (self.input.is_none() && self.output.is_none())
         {
             return Err(Unpriced::Tokens);
         }
-        let times = |price: &Option<Price>, count: u64| match price {
-            Some(price) => price.times(count, prompt),
-            None => Ok(Usd::ZERO),
-        };
-        Cost {
-            input: times(&self.input, input)?,
-            cached: times(&self.cached, cached)?,
-            cache_write: times(&self.cache_write, cache_write)?,
-            output: times(&self.output, output)?,
-            reasoning: times(&self.reasoning, reasoning)?,
-            // A price for a thousand is a thousand prices for a million.
-            request: times(&self.requests, 1000)?,
-            total: Usd::ZERO,
-        }
-        .with_total()
+        Ok(counts)
     }
 
     /// What is wrong with it, if anything is.
@@ -183,6 +232,7 @@ fn whole(price: Option<&Price>, count: Option<u64>) -> Result<u64, Unpriced> {
 
 impl Price {
     /// The price of a call whose prompt has so many tokens, in units of 10⁻¹⁸ dollars.
+    #[inline]
     fn at(&self, prompt_tokens: u64) -> i128 {
         let tier = self
             .above

@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use crate::{Unpriced, Usd};
+use metrics_core::{LlmCall, Usage};
+
+use crate::{PriceTable, Unpriced, Usd};
 
 /// Names of models that are kept one by one; calls of further ones are counted together.
 const MAX_NAMES: usize = 100;
@@ -55,6 +57,24 @@ impl CostSum {
         }
     }
 
+    /// Adds a call of `metrics.jsonl`, by the prices of `table`, if there is any sign that it cost something.
+    pub fn add_call(&mut self, table: &PriceTable, call: &LlmCall<'_>) {
+        let cost = table.cost_of(call);
+        if Self::takes(&cost, &call.usage, call.outcome.is_success()) {
+            self.add(call.model.as_str(), cost);
+        }
+    }
+
+    /// Whether there is any sign that a call cost something. There is none of a call of which nothing was counted if it failed,
+    /// or if nobody knows a price of its model.
+    pub fn takes(cost: &Result<Usd, Unpriced>, usage: &Usage, is_success: bool) -> bool {
+        let is_counted = usage.prompt_tokens.is_some()
+            || usage.completion_tokens.is_some()
+            || usage.total_tokens.is_some();
+        let is_priced = !matches!(cost, Err(Unpriced::Provider | Unpriced::Model));
+        cost.is_ok() || is_counted || (is_priced && is_success)
+    }
+
     /// Adds what other calls cost. `None` if the sum is beyond 10¹⁴ dollars; then nothing is added.
     pub fn merge(&mut self, more: &Self) -> Option<()> {
         if let Some(known) = more.known {
@@ -84,8 +104,10 @@ impl CostSum {
     fn add_unknown(&mut self, model: &str, calls: u64) {
         let is_full = self.unknown.len() >= MAX_NAMES && !self.unknown.contains_key(model);
         let name = if is_full { OTHERS } else { model };
-        let known = self.unknown.entry(name.to_owned()).or_default();
-        *known = known.saturating_add(calls);
+        match self.unknown.get_mut(name) {
+            Some(known) => *known = known.saturating_add(calls),
+            None => drop(self.unknown.insert(name.to_owned(), calls)),
+        }
     }
 }
 

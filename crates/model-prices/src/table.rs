@@ -6,6 +6,7 @@ use std::{
     fs::File,
     io::{self, Read as _},
     path::{Path, PathBuf},
+    ptr,
     sync::{Arc, LazyLock, PoisonError, RwLock},
 };
 
@@ -28,9 +29,10 @@ const MAX_FILE_BYTES: u64 = 64 << 20;
 #[derive(Clone)]
 pub struct PriceTable(Arc<Inner>);
 
+#[derive(Default)]
 struct Inner {
-    /// Those before go before those after.
-    layers: Vec<Arc<Layer>>,
+    /// A user's file, which goes before the prices in this crate.
+    own: Option<Layer>,
     /// By provider (empty: none) and model. Two maps, so that a look costs no allocation.
     found: RwLock<HashMap<Box<str>, Models>>,
 }
@@ -40,7 +42,7 @@ type Models = HashMap<Box<str>, Result<Found, Unpriced>>;
 
 #[derive(Clone, Copy)]
 struct Found {
-    layer: usize,
+    is_own: bool,
     provider: usize,
     model: usize,
 }
@@ -78,8 +80,7 @@ pub struct Priced<'a> {
 impl PriceTable {
     /// The prices in this crate. They are parsed when first asked for.
     pub fn builtin() -> Self {
-        static BUILTIN: LazyLock<PriceTable> =
-            LazyLock::new(|| PriceTable::of(vec![Arc::new(Layer::builtin())]));
+        static BUILTIN: LazyLock<PriceTable> = LazyLock::new(|| PriceTable(Arc::default()));
         BUILTIN.clone()
     }
 
@@ -107,23 +108,21 @@ impl PriceTable {
         if layer.source.name.is_empty() {
             layer.source.name = path.display().to_string();
         }
-        let builtin = Self::builtin();
-        let layers = [Arc::new(layer)]
-            .into_iter()
-            .chain(builtin.0.layers.iter().cloned());
-        Ok(Self::of(layers.collect()))
+        Ok(Self(Arc::new(Inner {
+            own: Some(layer),
+            found: RwLock::default(),
+        })))
     }
 
-    fn of(layers: Vec<Arc<Layer>>) -> Self {
-        Self(Arc::new(Inner {
-            layers,
-            found: RwLock::default(),
-        }))
+    /// A user's file first.
+    fn layers(&self) -> impl Iterator<Item = &Layer> {
+        let layers = [self.0.own.as_ref(), Some(builtin_layer())];
+        layers.into_iter().flatten()
     }
 
     /// Where the prices come from; those that go before others are first.
     pub fn sources(&self) -> impl Iterator<Item = &Source> {
-        self.0.layers.iter().map(|it| &it.source)
+        self.layers().map(|it| &it.source)
     }
 
     /// What a call costs, by the prices of the moment `at`.
@@ -174,7 +173,8 @@ impl PriceTable {
             }
         };
         let found = found?;
-        let layer = &*self.0.layers[found.layer];
+        let own = self.0.own.as_ref().filter(|_| found.is_own);
+        let layer = own.unwrap_or_else(|| builtin_layer());
         Ok(Priced {
             layer,
             provider: found.provider,
@@ -185,7 +185,7 @@ impl PriceTable {
     /// All models whose id or name holds `part`, or that go by that name, whoever their provider is; without it, all.
     pub fn models(&self, part: &str) -> impl Iterator<Item = Priced<'_>> {
         let part = part.to_lowercase();
-        let all = self.0.layers.iter().flat_map(|layer| {
+        let all = self.layers().flat_map(|layer| {
             let providers = 0..layer.providers.len();
             providers.flat_map(move |provider| {
                 let models = layer.providers[provider].models();
@@ -234,20 +234,16 @@ impl PriceTable {
         }
         let told = match provider {
             Some(_) => None,
-            None => self
-                .0
-                .layers
-                .iter()
-                .find_map(|it| it.provider_of_model(model)),
+            None => self.layers().find_map(|it| it.provider_of_model(model)),
         };
         let name = provider.or(told.map(|it| &*it.id)).unwrap_or(ANY_PROVIDER);
-        for (at, layer) in self.0.layers.iter().enumerate() {
+        for layer in self.layers() {
             // The provider itself goes before what stands for every provider.
             let providers = [layer.provider(name), layer.provider(ANY_PROVIDER)];
             for own in providers.into_iter().flatten() {
                 if let Some((provider, model)) = layer.model(own, model) {
                     return Ok(Found {
-                        layer: at,
+                        is_own: self.0.own.as_ref().is_some_and(|it| ptr::eq(it, layer)),
                         provider,
                         model,
                     });
@@ -261,16 +257,21 @@ impl PriceTable {
     }
 
     fn knows(&self, provider: &str) -> bool {
-        self.0
-            .layers
-            .iter()
-            .any(|it| it.provider(provider).is_some())
+        self.layers().any(|it| it.provider(provider).is_some())
     }
+}
+
+fn builtin_layer() -> &'static Layer {
+    static LAYER: LazyLock<Layer> = LazyLock::new(Layer::builtin);
+    &LAYER
 }
 
 impl fmt::Debug for PriceTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.sources()).finish()
+        let own = self.0.own.as_ref().map(|it| &it.source.name);
+        f.debug_struct("PriceTable")
+            .field("own", &own)
+            .finish_non_exhaustive()
     }
 }
 
@@ -283,7 +284,17 @@ impl<'a> Priced<'a> {
         self.prices_at(at).ok_or(Unpriced::Tokens)?.cost(usage)
     }
 
+    /// The total of [`cost`](Self::cost), for whoever has very many calls.
+    ///
+    /// # Errors
+    /// As for `cost`.
+    #[inline]
+    pub fn total(&self, usage: &Usage, at: Timestamp) -> Result<Usd, Unpriced> {
+        self.prices_at(at).ok_or(Unpriced::Tokens)?.total(usage)
+    }
+
     /// The prices that hold at the moment `at`.
+    #[inline]
     pub fn prices_at(&self, at: Timestamp) -> Option<&'a PriceSet> {
         self.model.prices_at(at)
     }

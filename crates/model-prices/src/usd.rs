@@ -23,8 +23,14 @@ impl Usd {
     /// Nothing.
     pub const ZERO: Self = Self(0);
 
-    pub(crate) const fn from_units(units: i128) -> Self {
+    /// So many 10⁻²⁴ dollars.
+    pub const fn from_units(units: i128) -> Self {
         Self(units)
+    }
+
+    /// How many 10⁻²⁴ dollars it is.
+    pub const fn units(self) -> i128 {
+        self.0
     }
 
     /// The sum, unless it is beyond 10¹⁴ dollars.

@@ -8,6 +8,7 @@ use std::{cmp::Reverse, collections::BTreeMap, fmt::Write as _, io, time::Durati
 
 use artifact_store::{Metadata, Status, StoreError, WorkerReader};
 use metrics_core::{CallTime, DurationText, Event, Line, LineContent, Timestamp, Usage};
+use model_prices::{CostSum, PriceTable};
 
 use self::page::{Page, Section};
 use crate::{
@@ -34,7 +35,7 @@ const OTHER: &str = "other";
 const MAX_NAME_CHARS: usize = 60;
 const MAX_ERROR_CHARS: usize = 200;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Digest {
     llm: Group,
     tools: Group,
@@ -43,6 +44,8 @@ pub(crate) struct Digest {
     prompt_tokens: Option<u64>,
     completion_tokens: Option<u64>,
     total_tokens: Option<u64>,
+    prices: PriceTable,
+    cost: CostSum,
     coverage: Coverage,
     /// The slowest first; of two that took the same, the earlier.
     slowest: Vec<SlowCall>,
@@ -79,11 +82,35 @@ struct Group {
 }
 
 impl Digest {
+    fn new(prices: PriceTable) -> Self {
+        Self {
+            llm: Group::default(),
+            tools: Group::default(),
+            by_phase: BTreeMap::new(),
+            by_tool: BTreeMap::new(),
+            prompt_tokens: None,
+            completion_tokens: None,
+            total_tokens: None,
+            prices,
+            cost: CostSum::default(),
+            coverage: Coverage::default(),
+            slowest: Vec::new(),
+            failures: Vec::new(),
+            unknown_events: 0,
+            unusable_lines: 0,
+            faults: Vec::new(),
+        }
+    }
+
     /// Reads the events that are in the file now. What stands behind the last line end counts once the worker has
     /// `ended`; until then it is a line being written.
-    pub(crate) fn read(worker: &WorkerReader, ended: bool) -> Result<Self, StoreError> {
+    pub(crate) fn read(
+        worker: &WorkerReader,
+        ended: bool,
+        prices: PriceTable,
+    ) -> Result<Self, StoreError> {
         let mut reader = worker.events()?;
-        let mut digest = Self::default();
+        let mut digest = Self::new(prices);
         let error = |source: io::Error| StoreError::Io {
             action: "read",
             path: worker.path().join(artifact_store::file_names::METRICS),
@@ -120,6 +147,7 @@ impl Digest {
                 self.llm.add(event);
                 group(&mut self.by_phase, call.phase.as_str()).add(event);
                 self.add_usage(&call.usage);
+                self.cost.add_call(&self.prices, call);
                 self.note_slowness(call.model.as_str(), event, line);
                 self.note_failure(call.model.as_str(), event);
             }
@@ -214,6 +242,7 @@ impl Digest {
         page.add(llm_rank, grouped(llm_calls, &self.by_phase));
         let tokens = format!("Tokens: {}", self.tokens_text());
         page.add(llm_rank, Section::line(Some(tokens)));
+        page.add(4, Section::line(self.cost_line()));
         let tool_calls = format!("Tool calls: {}", self.tools.text());
         page.add(2, grouped(tool_calls, &self.by_tool));
         page.add(4, Section::line(self.time_outside(metadata)));
@@ -263,6 +292,12 @@ impl Digest {
         let entries: Vec<_> = entries.collect();
         let n_entries = entries.len() as u64;
         Section::entries("Slowest calls:", entries, n_entries)
+    }
+
+    fn cost_line(&self) -> Option<String> {
+        let cost = texts::cost(&self.cost);
+        let cost = cost.strip_prefix("cost ").unwrap_or(&cost);
+        (!self.cost.is_empty()).then(|| format!("Cost: {cost}"))
     }
 
     fn tokens_text(&self) -> String {

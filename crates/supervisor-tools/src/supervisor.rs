@@ -9,6 +9,7 @@ use std::{
 use artifact_store::{ArtifactStore, Status, StoreError};
 use metrics_collector::{InFlightCall, MetricsCollector, log_worker_death};
 use metrics_core::{TraceContext, WorkerId};
+use model_prices::PriceTable;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio_util::task::TaskTracker;
 use worker_runner::{CancellationToken, RunOptions, WorkerEvent, WorkerRunner};
@@ -25,7 +26,14 @@ pub const DEFAULT_CONCURRENCY: usize = 8;
 
 /// Runs jobs as workers and answers for them. Cheap to clone.
 #[derive(Clone)]
-pub struct Supervisor(pub(crate) Arc<Inner>);
+pub struct Supervisor(pub(crate) Arc<Inner>, pub(crate) Costs);
+
+/// How its tools tell what calls cost.
+#[derive(Debug, Clone)]
+pub(crate) struct Costs {
+    pub(crate) has_usage_line: bool,
+    pub(crate) prices: PriceTable,
+}
 
 pub(crate) struct Inner {
     store: ArtifactStore,
@@ -133,7 +141,7 @@ impl Supervisor {
     ) -> Result<Self, SupervisorError> {
         store.on_worker_death(|it| log_worker_death(&it.worker_id, &it.events));
         let book = JobBook::of_store(&store)?;
-        Ok(Self(Arc::new(Inner {
+        let inner = Arc::new(Inner {
             run: store.run_id().into(),
             store,
             book,
@@ -147,7 +155,27 @@ impl Supervisor {
             unclaimed: Mutex::default(),
             ended: watch::Sender::new(0),
             follower: Follower::default(),
-        })))
+        });
+        let costs = Costs {
+            has_usage_line: true,
+            prices: PriceTable::builtin(),
+        };
+        Ok(Self(inner, costs))
+    }
+
+    /// Whether results have a line `Usage: …` with the worker's calls, tokens and cost; they do unless told otherwise.
+    #[must_use]
+    pub fn usage_line(mut self, has_usage_line: bool) -> Self {
+        self.1.has_usage_line = has_usage_line;
+        self
+    }
+
+    /// The prices that `worker_metrics` uses; otherwise [`PriceTable::builtin`]. Results have the cost that was found when the
+    /// worker ran, by the prices of its runner.
+    #[must_use]
+    pub fn prices(mut self, prices: PriceTable) -> Self {
+        self.1.prices = prices;
+        self
     }
 
     /// The store.

@@ -2,9 +2,10 @@
 
 use std::{fmt::Write as _, time::Duration};
 
-use artifact_store::{EVENTS_LOST_REASON, FilePart, Metadata, Status};
+use artifact_store::{EVENTS_LOST_REASON, FilePart, Metadata, Status, WorkerUsage};
 use metrics_collector::{CallKind, InFlightCall};
 use metrics_core::{DurationText, WorkerId};
+use model_prices::{CostSum, Usd};
 use worker_runner::WARNINGS;
 
 use crate::{Activity, Ordinal, dead::has_died, workers::WorkerRow};
@@ -16,13 +17,16 @@ const MAX_NAME_CHARS: usize = 60;
 pub(crate) const MAX_SUMMARY_CHARS: usize = 150;
 
 /// Tier 1: the head of a result, one fact a line.
-pub(crate) fn result_head(metadata: &Metadata) -> String {
+pub(crate) fn result_head(metadata: &Metadata, has_usage_line: bool) -> String {
     let mut head = String::new();
     if let Some(duration) = duration(metadata) {
         line(
             &mut head,
             format_args!("Execution time: {}", DurationText(duration)),
         );
+    }
+    if let Some(usage) = metadata.usage.as_ref().filter(|_| has_usage_line) {
+        head.push_str(&usage_line(usage));
     }
     head.push_str(&loss_line(metadata));
     for warning in warnings(metadata) {
@@ -36,6 +40,59 @@ pub(crate) fn result_head(metadata: &Metadata) -> String {
         line(&mut head, format_args!("Error: {error}"));
     }
     head
+}
+
+/// What the calls came to when the worker ended:
+/// `Usage: 3 LLM calls, 4,210 tokens, $0.0049; 2 tool calls (1 failed)`, or nothing where nothing was counted.
+fn usage_line(usage: &WorkerUsage) -> String {
+    let calls = |kind: &str, n: u64, failed: u64| {
+        let s = if n == 1 { "" } else { "s" };
+        let failed = match failed {
+            0 => String::new(),
+            failed => format!(" ({} failed)", grouped(failed)),
+        };
+        format!("{} {kind} call{s}{failed}", grouped(n))
+    };
+    let mut parts = Vec::new();
+    if usage.llm_calls > 0 {
+        let mut part = calls("LLM", usage.llm_calls, usage.llm_failures);
+        if let Some(tokens) = usage.total_tokens {
+            let s = if tokens == 1 { "" } else { "s" };
+            let _ = write!(part, ", {} token{s}", grouped(tokens));
+        }
+        let known = usage.cost_usd.and_then(Usd::from_decimal);
+        let unknown = usage.cost_unknown.iter();
+        let sum = CostSum::new(known, unknown.map(|(model, n)| (model.clone(), *n)));
+        if !sum.is_empty() {
+            let _ = write!(part, ", {}", cost(&sum));
+        }
+        parts.push(part);
+    }
+    if usage.tool_calls > 0 {
+        parts.push(calls("tool", usage.tool_calls, usage.tool_failures));
+    }
+    if parts.is_empty() {
+        return String::new();
+    }
+    format!("Usage: {}\n", parts.join("; "))
+}
+
+/// A cost as a part of a line, whatever its models are called.
+pub(crate) fn cost(sum: &CostSum) -> String {
+    one_line(&sum.to_string())
+}
+
+/// `4210` as `4,210`.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut res = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            res.push(',');
+        }
+        res.push(digit);
+    }
+    res
 }
 
 /// `Warning: 12 events lost (disk full)`, or nothing where none are.
@@ -237,7 +294,40 @@ pub(crate) fn cut(text: &str, max: usize) -> String {
 mod tests {
     use std::time::Duration;
 
-    use super::{one_line, queued, short_duration};
+    use artifact_store::WorkerUsage;
+
+    use super::{one_line, queued, short_duration, usage_line};
+
+    #[test]
+    fn the_usage_line_says_what_was_counted_and_no_more() {
+        let usage = |json: &str| serde_json::from_str::<WorkerUsage>(json).unwrap();
+        for (json, line) in [
+            (
+                r#"{"llm_calls":3,"tool_calls":2,"tool_failures":1,"total_tokens":4210,"cost_usd":0.0049}"#,
+                "Usage: 3 LLM calls, 4,210 tokens, $0.0049; 2 tool calls (1 failed)\n",
+            ),
+            (
+                r#"{"llm_calls":1,"tool_calls":1}"#,
+                "Usage: 1 LLM call; 1 tool call\n",
+            ),
+            (
+                r#"{"llm_calls":1,"llm_failures":1,"total_tokens":1,"cost_usd":0}"#,
+                "Usage: 1 LLM call (1 failed), 1 token, $0\n",
+            ),
+            (
+                r#"{"llm_calls":2000,"total_tokens":1234567,"cost_usd":12.345,"cost_unknown":{"a\u0007":1}}"#,
+                "Usage: 2,000 LLM calls, 1,234,567 tokens, at least $12.35 (price of a\\u{7} unknown)\n",
+            ),
+            (
+                r#"{"llm_calls":1,"total_tokens":9,"cost_unknown":{"qwen3":1}}"#,
+                "Usage: 1 LLM call, 9 tokens, cost unknown (qwen3)\n",
+            ),
+            (r#"{"tool_calls":1}"#, "Usage: 1 tool call\n"),
+            ("{}", ""),
+        ] {
+            assert_eq!(usage_line(&usage(json)), line, "{json}");
+        }
+    }
 
     #[test]
     fn a_queued_job_says_where_it_stands() {

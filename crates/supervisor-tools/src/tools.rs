@@ -308,7 +308,7 @@ impl SupervisorTools {
         let found = self.find(job).await?;
         let found = self.ended(found).await?;
         let (name, job_id) = (found.name(), found.job_id());
-        let head = texts::result_head(&found.metadata);
+        let head = texts::result_head(&found.metadata, self.supervisor.1.has_usage_line);
         let reader = found.reader;
         let max = self.read_bytes;
         let result = blocking(move || reader.read_file(file_names::RESULT, 0, max));
@@ -332,6 +332,7 @@ impl SupervisorTools {
             "error": metadata.error,
             "events": metadata.events,
             "events_lost": metadata.events_lost,
+            "usage": metadata.usage,
             "result": result,
             "next_offset": next_offset,
         }));
@@ -536,9 +537,10 @@ impl SupervisorTools {
         let is_elsewhere = activity.is_none()
             && !ended
             && self.supervisor.store().liveness(&metadata) != Liveness::Unknown;
+        let prices = self.supervisor.1.prices.clone();
         let read = move || {
             let calls = is_elsewhere.then(|| reader.open_calls().unwrap_or_default());
-            Digest::read(&reader, ended).map(|it| (it, calls))
+            Digest::read(&reader, ended, prices).map(|it| (it, calls))
         };
         let (digest, calls) = blocking(read).await??;
         let elsewhere = calls.and_then(|it| self.activity_elsewhere(&metadata, it));

@@ -8,6 +8,7 @@ use std::{
 use anyhow::Context as _;
 use artifact_store::{ArtifactStore, IfMissing, RecordMode, StoreOptions};
 use log_format::LogGuard;
+use model_prices::PriceTable;
 use supervisor_tools::{DEFAULT_CONCURRENCY, Supervisor};
 use worker_runner::Redactor;
 
@@ -25,6 +26,8 @@ pub(crate) struct App {
     pub(crate) log_path: PathBuf,
     /// Whether log lines go to stderr too.
     pub(crate) verbose: bool,
+    /// What models cost.
+    pub(crate) prices: PriceTable,
     log: LogGuard,
 }
 
@@ -94,16 +97,20 @@ impl App {
         } else {
             models.redactor()
         };
+        let prices = models.prices.clone();
         let runners = models
             .clone()
             .runners(store.clone(), tools_root, redactor.clone());
-        let supervisor = Supervisor::open(store, runners, concurrency)?;
+        let supervisor = Supervisor::open(store, runners, concurrency)?
+            .usage_line(!common.no_usage)
+            .prices(prices.clone());
         Ok(Self {
             supervisor,
             redactor,
             models,
             log_path,
             verbose: common.verbose,
+            prices,
             log,
         })
     }

@@ -55,6 +55,9 @@ pub(crate) struct Common {
         hide_env = true
     )]
     pub(crate) prices: Option<PathBuf>,
+    /// Print results without the line that tells their calls, tokens and cost
+    #[arg(long, global = true)]
+    pub(crate) no_usage: bool,
     /// Also log to stderr
     #[arg(short, long, global = true)]
     pub(crate) verbose: bool,

@@ -21,6 +21,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use artifact_store::{IfMissing, RecordMode};
+use model_prices::PriceTable;
 use supervisor_tools::{ToolFailure, one_line};
 
 use crate::{
@@ -55,7 +56,11 @@ pub(crate) async fn run(cli: Cli) -> Exit {
         Command::Man => return man::man(),
         _ => {}
     }
-    let models = match cli.command.models() {
+    let prices = match prices::table(cli.common.prices.as_deref()) {
+        Ok(prices) => prices,
+        Err(error) => return output::fail(Exit::Usage, &error.into()),
+    };
+    let models = match cli.command.models(prices) {
         Ok(models) => models,
         Err(error) => return output::fail(Exit::Usage, &error),
     };
@@ -113,18 +118,21 @@ pub(crate) async fn run(cli: Cli) -> Exit {
 }
 
 impl Command {
-    fn models(&self) -> anyhow::Result<Models> {
+    fn models(&self, prices: PriceTable) -> anyhow::Result<Models> {
         match self {
-            Self::Demo(arguments) => Models::new(&arguments.models, &ToolArgs::default()),
-            Self::Run(arguments) => Models::new(&arguments.models, &arguments.tools),
+            Self::Demo(arguments) => Models::new(&arguments.models, &ToolArgs::default(), prices),
+            Self::Run(arguments) => Models::new(&arguments.models, &arguments.tools, prices),
             Self::Ask(arguments) => Models::with_worker_model(
                 &arguments.models,
                 arguments.worker_model.as_deref(),
                 &arguments.tools,
+                prices,
             ),
-            Self::Spawn(arguments) => Models::for_others(&arguments.models, &arguments.tools),
-            Self::Mcp(arguments) => Models::new(&arguments.models, &arguments.tools),
-            _ => Ok(Models::default()),
+            Self::Spawn(arguments) => {
+                Models::for_others(&arguments.models, &arguments.tools, prices)
+            }
+            Self::Mcp(arguments) => Models::new(&arguments.models, &arguments.tools, prices),
+            _ => Ok(Models::none(prices)),
         }
     }
 

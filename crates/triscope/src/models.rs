@@ -11,6 +11,7 @@ use anyhow::bail;
 use artifact_store::ArtifactStore;
 use clap::Args;
 use http_models::{HttpModel, HttpModelOptions, Protocol};
+use model_prices::PriceTable;
 use offline_model::{OFFLINE_MODEL, OfflineModel};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -118,8 +119,10 @@ mod protocol {
 }
 
 /// The models that were asked for, before anything is opened.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Models {
+    /// What they cost.
+    pub(crate) prices: PriceTable,
     http: Option<Arc<HttpModel>>,
     /// The model of a worker whose job names none.
     usual: Option<String>,
@@ -141,13 +144,21 @@ enum Key {
 
 impl Models {
     /// Makes of the options what can be made of them.
-    pub(crate) fn new(args: &ModelArgs, tools: &ToolArgs) -> anyhow::Result<Self> {
-        Self::with_key(args, tools, Key::Here)
+    pub(crate) fn new(
+        args: &ModelArgs,
+        tools: &ToolArgs,
+        prices: PriceTable,
+    ) -> anyhow::Result<Self> {
+        Self::with_key(args, tools, prices, Key::Here)
     }
 
     /// The same for workers that other processes run: their keys are their matter.
-    pub(crate) fn for_others(args: &ModelArgs, tools: &ToolArgs) -> anyhow::Result<Self> {
-        Self::with_key(args, tools, Key::Elsewhere)
+    pub(crate) fn for_others(
+        args: &ModelArgs,
+        tools: &ToolArgs,
+        prices: PriceTable,
+    ) -> anyhow::Result<Self> {
+        Self::with_key(args, tools, prices, Key::Elsewhere)
     }
 
     /// The same for a supervisor whose workers ask another model. Both are where the options say, unless one is the offline
@@ -156,6 +167,7 @@ impl Models {
         args: &ModelArgs,
         worker_model: Option<&str>,
         tools: &ToolArgs,
+        prices: PriceTable,
     ) -> anyhow::Result<Self> {
         let worker_model = worker_model.unwrap_or(&args.model);
         let mut args = args.clone();
@@ -164,11 +176,29 @@ impl Models {
         }
         Ok(Self {
             usual: Some(worker_model.to_owned()),
-            ..Self::new(&args, tools)?
+            ..Self::new(&args, tools, prices)?
         })
     }
 
-    fn with_key(args: &ModelArgs, tool_args: &ToolArgs, key: Key) -> anyhow::Result<Self> {
+    /// None but those that need nothing.
+    pub(crate) fn none(prices: PriceTable) -> Self {
+        Self {
+            prices,
+            http: None,
+            usual: None,
+            limits: ReactLimits::default(),
+            tools: ToolOptions::default(),
+            args: ModelArgs::default(),
+            tool_args: ToolArgs::default(),
+        }
+    }
+
+    fn with_key(
+        args: &ModelArgs,
+        tool_args: &ToolArgs,
+        prices: PriceTable,
+        key: Key,
+    ) -> anyhow::Result<Self> {
         let limits = ReactLimits {
             steps: args.max_steps,
             tokens: args.max_tokens,
@@ -190,6 +220,7 @@ impl Models {
         let hidden = hidden.chain([mcp::TOKEN_VARIABLE]);
         tools.hidden_variables.extend(hidden.map(str::to_owned));
         Ok(Self {
+            prices,
             http,
             usual: Some(args.model.clone()),
             limits,
@@ -223,7 +254,7 @@ impl Models {
         let model = self.model(model)?;
         let prompt = format!("{SUPERVISOR_PROMPT}\n{ASK_PROMPT}");
         let agent = self.agent(&model, tools.for_agent(), &prompt);
-        Ok(runner(store, agent, model, redactor))
+        Ok(self.worker_runner(store, agent, model, redactor))
     }
 
     /// The model of this name, if it can be asked here.
@@ -251,6 +282,19 @@ impl Models {
             return agent;
         }
         agent.system_prompt(prompt)
+    }
+
+    fn worker_runner(
+        &self,
+        store: ArtifactStore,
+        agent: ReactAgent,
+        model: Arc<dyn ChatModel>,
+        redactor: Redactor,
+    ) -> WorkerRunner {
+        WorkerRunner::new(store, Arc::new(agent))
+            .redactor(redactor)
+            .summary_model(model)
+            .prices(self.prices.clone())
     }
 
     /// Lets workers of `store` ask them, with tools that read files below `tools_root`.
@@ -309,17 +353,6 @@ struct Runners {
     tools_root: PathBuf,
 }
 
-fn runner(
-    store: ArtifactStore,
-    agent: ReactAgent,
-    model: Arc<dyn ChatModel>,
-    redactor: Redactor,
-) -> WorkerRunner {
-    WorkerRunner::new(store, Arc::new(agent))
-        .redactor(redactor)
-        .summary_model(model)
-}
-
 /// What is written down with a job, beside its model.
 #[derive(Serialize, Deserialize)]
 struct Settings {
@@ -367,7 +400,8 @@ impl RunnerSource for Runners {
             ..settings.models
         };
         let runners = Self {
-            models: Models::new(&args, &settings.tools).map_err(|error| broken(&error))?,
+            models: Models::new(&args, &settings.tools, self.models.prices.clone())
+                .map_err(|error| broken(&error))?,
             store: self.store.clone(),
             redactor: self.redactor.clone(),
             tools_root: settings.directory,
@@ -381,11 +415,7 @@ impl RunnerSource for Runners {
         let model = models.model(model)?;
         let tools = builtin_tools_with(self.tools_root.clone(), models.tools.clone());
         let agent = models.agent(&model, tools, SYSTEM_PROMPT);
-        Ok(runner(
-            self.store.clone(),
-            agent,
-            model,
-            self.redactor.clone(),
-        ))
+        let (store, redactor) = (self.store.clone(), self.redactor.clone());
+        Ok(models.worker_runner(store, agent, model, redactor))
     }
 }

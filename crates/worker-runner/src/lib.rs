@@ -53,6 +53,7 @@ mod retry;
 mod runner;
 mod running;
 mod summary;
+mod tally;
 mod tool;
 mod tool_context;
 

@@ -4,7 +4,8 @@ use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use artifact_store::{ArtifactStore, DEFAULT_OWNER, NewWorker, Status, StoreError};
 use metrics_collector::{MetricsCollector, Totals};
-use metrics_core::{TraceContext, WorkerId};
+use metrics_core::{EventSink, TraceContext, WorkerId};
+use model_prices::{CostSum, PriceTable};
 use redactor::Redactor;
 use serde_json::{Map, Value, json};
 use tokio::sync::mpsc::UnboundedSender;
@@ -17,6 +18,7 @@ use crate::{
     redact,
     running::Running,
     summary::Summary,
+    tally::Tally,
 };
 
 /// How long a worker may run unless told otherwise.
@@ -83,6 +85,8 @@ pub struct WorkerReport {
     pub summary: String,
     /// What its calls came to.
     pub totals: Totals,
+    /// What they cost.
+    pub cost: CostSum,
     /// Events that are not in `metrics.jsonl`.
     pub events_lost: u64,
     /// Artifacts that could not be written; none of this changed the result.
@@ -96,6 +100,7 @@ pub struct WorkerRunner {
     agent: Arc<dyn Agent>,
     summary_model: Option<Arc<dyn ChatModel>>,
     redactor: Redactor,
+    prices: PriceTable,
 }
 
 impl WorkerRunner {
@@ -106,6 +111,7 @@ impl WorkerRunner {
             agent,
             summary_model: None,
             redactor: Redactor::new(),
+            prices: PriceTable::builtin(),
         }
     }
 
@@ -130,6 +136,13 @@ impl WorkerRunner {
     /// The text as it may be written.
     pub fn redacted(&self, text: &str) -> String {
         self.redactor.text(text).into_owned()
+    }
+
+    /// What the calls of models cost; otherwise [`PriceTable::builtin`].
+    #[must_use]
+    pub fn prices(mut self, prices: PriceTable) -> Self {
+        self.prices = prices;
+        self
     }
 
     /// The store.
@@ -184,7 +197,9 @@ impl WorkerRunner {
             attempt: options.attempt,
         })?);
         let clock = self.store.clock().clone();
-        let collector = MetricsCollector::with(worker.id(), worker.sink(), trace, clock.clone());
+        let tally = Arc::new(Tally::new(worker.sink(), self.prices.clone()));
+        let sink: Arc<dyn EventSink> = tally.clone();
+        let collector = MetricsCollector::with(worker.id(), sink, trace, clock.clone());
         let redactor = self.redactor.clone();
         collector.filter_errors(move |error| match redactor.text(error) {
             Cow::Borrowed(_) => None,
@@ -219,7 +234,13 @@ impl WorkerRunner {
             agent.run(&task, &for_agent).await
         }));
         Ok(Running::new(
-            worker, collector, context, lifecycle, clock, started, agent,
+            worker,
+            (collector, tally),
+            context,
+            lifecycle,
+            clock,
+            started,
+            agent,
         ))
     }
 

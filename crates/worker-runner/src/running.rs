@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use artifact_store::{Metadata, Status, StoreError, WorkerWriter};
+use artifact_store::{Metadata, Status, StoreError, WorkerUsage, WorkerWriter};
 use metrics_collector::MetricsCollector;
 use metrics_core::{CallStart, CallTime, Clock, ErrorText};
 use serde_json::{Map, Value};
@@ -15,6 +15,7 @@ use crate::{
     react::panic_text,
     runner::{RunOptions, WorkerReport},
     summary::Summary,
+    tally::{self, Tally},
 };
 
 /// How long an agent that was stopped may take to let go of what it holds.
@@ -78,6 +79,7 @@ struct Ended {
 pub(crate) struct Running {
     worker: Arc<WorkerWriter>,
     collector: MetricsCollector,
+    tally: Arc<Tally>,
     context: AgentContext,
     lifecycle: Lifecycle,
     clock: Clock,
@@ -94,7 +96,7 @@ pub(crate) struct Running {
 impl Running {
     pub(crate) fn new(
         worker: Arc<WorkerWriter>,
-        collector: MetricsCollector,
+        (collector, tally): (MetricsCollector, Arc<Tally>),
         context: AgentContext,
         lifecycle: Lifecycle,
         clock: Clock,
@@ -105,6 +107,7 @@ impl Running {
             activity: Some(activity::watch(&worker, &collector)),
             worker,
             collector,
+            tally,
             context,
             lifecycle,
             clock,
@@ -176,6 +179,7 @@ impl Running {
             .problems
             .extend(written.err().map(|it| it.to_string()));
         report.totals = self.collector.totals();
+        report.cost = self.tally.cost();
         report.events_lost = self.worker.event_counts().lost;
         report.summary = text;
     }
@@ -233,6 +237,7 @@ impl Running {
             it.duration_ms = u64::try_from(duration.as_millis()).ok();
             it.duration_us = u64::try_from(duration.as_micros()).ok();
             it.error.clone_from(&error);
+            it.usage = Some(self.usage());
         });
         problems.extend(settled.err().map(|it| it.to_string()));
         self.to_sum_up = Some(result.clone());
@@ -249,9 +254,15 @@ impl Running {
             duration,
             summary: String::new(),
             totals: self.collector.totals(),
+            cost: self.tally.cost(),
             events_lost: self.worker.event_counts().lost,
             problems,
         }
+    }
+
+    /// What its calls came to so far. Taken at its end: a text that was read then is not another one once it is summed up.
+    fn usage(&self) -> WorkerUsage {
+        tally::usage(&self.collector.totals(), &self.tally.cost())
     }
 
     fn write_summary(

@@ -2,6 +2,7 @@
 
 mod activity;
 mod artifacts;
+mod costs;
 mod endings;
 mod hostile;
 mod lifecycle_events;

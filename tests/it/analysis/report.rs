@@ -1,8 +1,8 @@
 //! `triscope report` over the workers of a data directory.
 
-use std::{fs, io::Write as _, process::Stdio};
+use std::{collections::HashMap, fs, io::Write as _, process::Stdio};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::{Finished, demo, finish, triscope};
 
@@ -134,4 +134,58 @@ fn standard_input_is_read() {
     let output = child.wait_with_output().unwrap();
     let csv = String::from_utf8(output.stdout).unwrap();
     assert!(csv.contains("\nssh_exec,1,0,1111,1111,"), "{csv}");
+}
+
+#[test]
+fn costs_stand_beside_tokens_and_what_is_not_known_below() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("metrics.jsonl");
+    // Of the seed's models, one that nobody has a price of, as the last line.
+    let stranger = SEED.lines().find(|it| it.contains("llm_call")).unwrap();
+    let stranger = stranger.replace("gpt-5-mini", "qwen3");
+    fs::write(&path, format!("{SEED}{stranger}\n")).unwrap();
+    let path = path.to_str().unwrap();
+    let costs = |arguments: &[&str]| {
+        let rows = report(&[&["--by", "model", "--format", "json", path], arguments].concat());
+        let rows: Vec<Value> = serde_json::from_value(rows.json()).unwrap();
+        let cost = |it: &Value| {
+            (
+                it["model"].as_str().unwrap().to_owned(),
+                it["cost_usd"].clone(),
+            )
+        };
+        rows.iter().map(cost).collect::<HashMap<_, _>>()
+    };
+    let usual = costs(&[]);
+    assert!(usual["gpt-5-mini"].as_f64().unwrap() > 0.0, "{usual:?}");
+    assert_eq!(usual["qwen3"], Value::Null);
+    let table = report(&["--by", "model", path]).answer();
+    assert!(
+        table.lines().next().unwrap().ends_with("  COST  TOK/S"),
+        "{table}"
+    );
+    let last = table.lines().last().unwrap();
+    assert!(
+        last.starts_with("Cost: at least $0.00") && last.ends_with(" (price of qwen3 unknown)."),
+        "{table}"
+    );
+
+    // Prices of one's own, which go before.
+    let prices = dir.path().join("prices.json");
+    let model = json!({"id": "qwen3", "prices": [{"input": 1000, "output": 1000}]});
+    let own = json!({"providers": [{"id": "*", "models": [model]}]});
+    fs::write(&prices, own.to_string()).unwrap();
+    let prices = ["--prices", prices.to_str().unwrap()];
+    let own = costs(&prices);
+    assert_eq!(own["gpt-5-mini"], usual["gpt-5-mini"]);
+    assert!(own["qwen3"].as_f64().unwrap() > 0.1, "{own:?}");
+    let dear = costs(&[&prices[..], &["--where", "cost_usd > 0.01"]].concat());
+    assert_eq!(dear.len(), 1);
+    assert_eq!(dear["qwen3"], own["qwen3"]);
+    let missing = report(&["--prices", "/nowhere.json", path]).expect(2);
+    assert!(
+        missing.stderr.contains("/nowhere.json"),
+        "{}",
+        missing.stderr
+    );
 }

@@ -16,6 +16,7 @@ fn run_prints_what_a_supervisor_reads() {
     Result from worker job 1 (worker [second]_calculate-7-6):
 
     Execution time: [duration]
+    Usage: 2 LLM calls; 1 tool call
 
     The result is 42.
     ");
@@ -55,6 +56,7 @@ fn run_gives_programs_an_object() {
             "error": null,
             "events": 4,
             "events_lost": 0,
+            "usage": {"llm_calls": 2, "llm_failures": 0, "tool_calls": 1, "tool_failures": 0},
             "result": "The result is 42.",
         })
     );

@@ -27,6 +27,7 @@ fn a_coding_agents_stream_shows_on_all_tiers() {
         Result from worker [second]_fix-it:
 
         Execution time: [duration]
+        Usage: 4 LLM calls, 35,856 tokens, $0.035; 3 tool calls (1 failed)
 
         The tests do not compile, and backups run at night.
         ");

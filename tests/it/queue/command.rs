@@ -4,6 +4,7 @@ use std::fs;
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
+use stub_server::{Answer, StubServer, openai};
 
 use super::{UNTIL_GO, row, spawn, work};
 use crate::{
@@ -64,6 +65,40 @@ fn a_program_gets_objects() {
         (&report["status"], &report["job_id"]),
         (&json!("success"), &json!(1))
     );
+}
+
+#[test]
+fn a_job_costs_the_same_whoever_runs_it() {
+    let counts = json!({"prompt_tokens": 1000, "completion_tokens": 200, "total_tokens": 1200});
+    let reply = openai::text("42", counts);
+    let server = StubServer::start(move |request| Answer::completion(request, &reply)).unwrap();
+    let (place, url) = (Place::new(), server.base_url());
+    let prices = place.folder().join("prices.json");
+    let model = json!({"id": "m", "prices": [{"input": 1, "output": 10}]});
+    let table = json!({"providers": [{"id": "*", "models": [model]}]});
+    fs::write(&prices, table.to_string()).unwrap();
+    let prices = ["--prices", prices.to_str().unwrap()];
+    let asked = ["x", "--model", "m", "--base-url", &url];
+    let head = |text: &str| {
+        let mut parts = text.splitn(3, "\n\n");
+        parts.nth(1).unwrap().to_owned()
+    };
+
+    let ran = place.run(&[&["run"], &asked[..], &prices].concat());
+    let ran = head(&ran.answer());
+    let (_, usage) = ran.split_once('\n').unwrap();
+    assert_eq!(usage, "Usage: 1 LLM call, 1,200 tokens, $0.0030");
+    let job = spawn(&place, &asked);
+    work(&place, &[&["--drain"][..], &prices].concat())
+        .finish()
+        .expect(0);
+    // What it cost was found where it ran: whoever reads of it needs no prices.
+    let taken = head(&place.run(&["wait", &job]).answer());
+    assert_eq!(taken.split_once('\n').unwrap().1, usage);
+    let bare = head(&place.run(&["result", &job, "--no-usage"]).answer());
+    assert_eq!(bare.lines().count(), 1, "{bare}");
+    let report = place.run(&["result", &job, "--json"]).json();
+    assert_eq!(report["usage"]["cost_usd"], 0.003);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::{cmp::Ordering, str::FromStr};
 
 use metrics_core::{Decimal, Timestamp};
+use model_prices::Usd;
 
 use super::{
     field::{Field, Value},
@@ -42,6 +43,7 @@ pub(super) enum Literal {
     Number(Decimal),
     /// A number without a fraction, which needs no decimal arithmetic.
     Whole(u64),
+    Money(Usd),
     Bool(bool),
     Time(Timestamp),
 }
@@ -93,8 +95,7 @@ fn compare(value: Value<'_>, literal: &Literal) -> Option<Ordering> {
         (Value::Text(value), Literal::Text(text)) => value.cmp(text.as_bytes()),
         (Value::Whole(value), Literal::Whole(number)) => value.cmp(number),
         (Value::Whole(value), Literal::Number(number)) => Decimal::from(value).cmp(number),
-        (Value::Decimal(value), Literal::Whole(number)) => value.cmp(&Decimal::from(*number)),
-        (Value::Decimal(value), Literal::Number(number)) => value.cmp(number),
+        (Value::Money(value), Literal::Money(other)) => value.cmp(other),
         (Value::Bool(value), Literal::Bool(other)) => value.cmp(other),
         (Value::Time(value), Literal::Time(other)) => value.cmp(other),
         _ => return None, // The parser lets no such pair through.

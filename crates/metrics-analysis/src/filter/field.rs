@@ -1,6 +1,7 @@
 //! The names that a condition may use, and what they are of a call.
 
-use metrics_core::{Decimal, Timestamp};
+use metrics_core::Timestamp;
+use model_prices::Usd;
 
 use crate::Call;
 
@@ -9,7 +10,7 @@ use crate::Call;
 pub(super) enum Value<'a> {
     Text(&'a [u8]),
     Whole(u64),
-    Decimal(Decimal),
+    Money(Usd),
     Bool(bool),
     Time(Timestamp),
 }
@@ -19,6 +20,7 @@ pub(super) enum Value<'a> {
 pub(super) enum Type {
     Text,
     Number,
+    Money,
     Bool,
     Time,
 }
@@ -29,6 +31,7 @@ impl Type {
         match self {
             Self::Text => "a text in quotes, such as 'ssh_exec'",
             Self::Number => "a number, such as 10000",
+            Self::Money => "a number of dollars, such as 0.01",
             Self::Bool => "true or false",
             Self::Time => "a time in quotes, such as '2025-12-15T04:08:08Z'",
         }
@@ -92,11 +95,19 @@ fields! {
     ReasoningTokens "reasoning_tokens" Number |it| whole(it.record.usage.reasoning_tokens);
     TtftMs "ttft_ms" Number |it| whole(it.record.ttft_ms);
     Attempt "attempt" Number |it| whole(it.record.attempt.map(Into::into));
-    CostUsd "cost_usd" Number |it| it.record.cost_usd.map(Value::Decimal);
+    CostUsd "cost_usd" Money |it| cost(it);
 }
 
 fn text(text: Option<&[u8]>) -> Option<Value<'_>> {
     text.map(Value::Text)
+}
+
+fn cost<'a>(call: &Call<'_>) -> Option<Value<'a>> {
+    let cost = match call.record.cost_usd {
+        Some(reported) => Usd::from_decimal(reported),
+        None => call.cost()?.ok(),
+    };
+    cost.map(Value::Money)
 }
 
 fn whole<'a>(number: Option<u64>) -> Option<Value<'a>> {

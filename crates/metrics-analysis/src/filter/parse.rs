@@ -1,6 +1,7 @@
 //! Reads a condition. A fault is told with its place and, for a name, the one that was probably meant.
 
 use metrics_core::Timestamp;
+use model_prices::Usd;
 
 use super::{
     condition::{Literal, Node, Operator},
@@ -273,6 +274,9 @@ fn literal(kind: Type, token: &Token<'_>) -> Option<Literal> {
             Ok(whole) => Literal::Whole(whole),
             Err(_) => Literal::Number(number.parse().ok()?),
         },
+        (Type::Money, Token::Number(number)) => {
+            Literal::Money(Usd::from_decimal(number.parse().ok()?)?)
+        }
         _ => return None,
     })
 }

@@ -37,6 +37,7 @@ fn holds(condition: &str) -> bool {
         source: &source,
         part: 0,
         line: 1,
+        pricing: None,
     };
     condition.parse::<Condition>().unwrap().holds(&call)
 }

@@ -50,7 +50,7 @@ fn a_report_says_where_time_and_tokens_went() {
     );
     insta::assert_snapshot!(of(&path, &[Key::Phase], Some("phase"), Some(1)).0.render(Format::Json), @r#"
     [
-      {"phase":"initial","count":1,"failures":0,"total_ms":111,"mean_ms":111.0,"p50_ms":111,"p95_ms":111,"p99_ms":111,"max_ms":111,"prompt_tokens":1234,"completion_tokens":89,"total_tokens":1323,"cached_tokens":null,"cache_write_tokens":null,"reasoning_tokens":null,"tokens_per_second":801.802,"mean_ttft_ms":null,"p50_ttft_ms":null,"p95_ttft_ms":null,"percentiles":"exact"}
+      {"phase":"initial","count":1,"failures":0,"total_ms":111,"mean_ms":111.0,"p50_ms":111,"p95_ms":111,"p99_ms":111,"max_ms":111,"prompt_tokens":1234,"completion_tokens":89,"total_tokens":1323,"cached_tokens":null,"cache_write_tokens":null,"reasoning_tokens":null,"cost_usd":null,"cost_unknown_calls":null,"tokens_per_second":801.802,"mean_ttft_ms":null,"p50_ttft_ms":null,"p95_ttft_ms":null,"percentiles":"exact"}
     ]
     "#);
 }
@@ -65,7 +65,7 @@ fn columns_to_sort_by_are_checked() {
     );
     assert_eq!(
         Sort::by("latency", &[]).unwrap_err(),
-        "no column `latency`; there are count, failures, total_ms, mean_ms, p50_ms, p95_ms, p99_ms, max_ms, prompt_tokens, completion_tokens, total_tokens, cached_tokens, cache_write_tokens, reasoning_tokens, tokens_per_second, mean_ttft_ms, p50_ttft_ms, p95_ttft_ms, percentiles"
+        "no column `latency`; there are count, failures, total_ms, mean_ms, p50_ms, p95_ms, p99_ms, max_ms, prompt_tokens, completion_tokens, total_tokens, cached_tokens, cache_write_tokens, reasoning_tokens, cost_usd, cost_unknown_calls, tokens_per_second, mean_ttft_ms, p50_ttft_ms, p95_ttft_ms, percentiles"
     );
     assert_eq!(
         Sort::by("p95", &[]).unwrap_err(),

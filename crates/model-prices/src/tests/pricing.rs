@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use metrics_core::{CallTime, LlmCall, Usage};
+use metrics_core::{CallTime, LlmCall, Outcome, Usage};
+use proptest::prelude::*;
 
 use super::{at, cost};
 use crate::{CostSum, PriceTable, Unpriced, Usd};
@@ -221,4 +222,58 @@ fn a_sum_tells_what_is_not_in_it() {
             .to_string()
             .contains(['\n', '\u{202e}'])
     );
+}
+
+#[test]
+fn a_call_that_shows_no_sign_of_a_cost_is_not_listed() {
+    let time = CallTime::new(at("2025-12-15T04:08:08Z"), std::time::Duration::ZERO);
+    let call = |model: &'static str, counted: bool, failed: bool| {
+        let mut call = LlmCall::new("initial", model, time);
+        if counted {
+            call.usage = Usage::new(1234, 89);
+        }
+        if failed {
+            call.outcome = Outcome::failure("rate_limited");
+        }
+        call
+    };
+    for (call, sum) in [
+        (call("offline-rules", false, false), "no cost"),
+        (
+            call("offline-rules", true, false),
+            "cost unknown (offline-rules)",
+        ),
+        (call("gpt-5-mini", true, false), "$0.00049"),
+        (call("gpt-5-mini", true, true), "$0.00049"),
+        (call("gpt-5-mini", false, true), "no cost"),
+        (
+            call("gpt-5-mini", false, false),
+            "cost unknown (gpt-5-mini)",
+        ),
+    ] {
+        let mut calls = CostSum::default();
+        calls.add_call(&PriceTable::builtin(), &call);
+        assert_eq!(calls.to_string(), sum, "{call:?}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_total_is_the_sum_of_its_parts(counts: [Option<u64>; 5], is_small: bool) {
+        let table = PriceTable::builtin();
+        let [prompt_tokens, completion_tokens, cached_tokens, cache_write_tokens, reasoning_tokens] =
+            counts.map(|it| it.map(|it| if is_small { it % 1000 } else { it }));
+        let usage = Usage {
+            prompt_tokens,
+            completion_tokens,
+            cached_tokens,
+            cache_write_tokens,
+            reasoning_tokens,
+            total_tokens: None,
+        };
+        for model in ["claude-sonnet-4-5", "gemini-2.5-pro", "gpt-5-mini"] {
+            // It compares them.
+            cost(&table, None, model, &usage);
+        }
+    }
 }

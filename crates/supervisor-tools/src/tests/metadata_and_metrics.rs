@@ -51,6 +51,18 @@ async fn metadata_is_shown_whole() {
           "boot_id": "[id]",
           "events": 3,
           "events_lost": 0,
+          "usage": {
+            "llm_calls": 1,
+            "llm_failures": 0,
+            "tool_calls": 2,
+            "tool_failures": 1,
+            "prompt_tokens": 1000,
+            "completion_tokens": 200,
+            "total_tokens": 1200,
+            "cost_unknown": {
+              "test-model": 1
+            }
+          },
           "format": 1
         }
         "#);
@@ -83,6 +95,7 @@ async fn metrics_say_where_the_time_went() {
     LLM calls: 1, 100ms in all, slowest 100ms
     - initial: 1, 100ms in all, slowest 100ms
     Tokens: 1200 (prompt 1000, completion 200)
+    Cost: unknown (test-model)
     Tool calls: 2 (1 failed), 25ms in all, slowest 20ms
     - ssh_exec: 1, 20ms in all, slowest 20ms
     - http_request: 1 (1 failed), 5ms in all, slowest 5ms
@@ -108,6 +121,7 @@ async fn metrics_say_where_the_time_went() {
     LLM calls: 1, 100ms in all, slowest 100ms
     - initial: 1, 100ms in all, slowest 100ms
     Tokens: 1200 (prompt 1000, completion 200)
+    Cost: unknown (test-model)
     Tool calls: 2 (1 failed), 25ms in all, slowest 20ms
     - ssh_exec: 1, 20ms in all, slowest 20ms
     - http_request: 1 (1 failed), 5ms in all, slowest 5ms

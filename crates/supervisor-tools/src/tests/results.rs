@@ -79,6 +79,7 @@ async fn queued_and_running_jobs_say_where_they_stand() {
     Result from worker job 1 (worker 2025-12-15T04-08-08_wait):
 
     Execution time: 12000ms (12.0s)
+    Usage: 1 tool call
 
     waited
     ");

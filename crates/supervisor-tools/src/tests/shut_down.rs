@@ -24,6 +24,7 @@ async fn nothing_is_left_running_or_waiting() {
     Result from worker job 1 (worker 2025-12-15T04-08-08_wait):
 
     Execution time: 0.01ms
+    Usage: 1 tool call (1 failed)
     Status: cancelled
     Error: cancelled
 

@@ -99,6 +99,7 @@ fn result_properties(job_id: &Value) -> Value {
         "error": {"type": "string"},
         "events": {"type": "integer", "minimum": 0},
         "events_lost": {"type": "integer", "minimum": 0},
+        "usage": {"type": "object", "description": "What its calls came to: numbers, tokens, cost_usd."},
         "result": {"type": "string"},
         "next_offset": {"type": "integer", "description": "Where read_worker_file goes on in result.txt; absent if the result is whole."},
     })

@@ -17,6 +17,7 @@ use metrics_analysis::{
 use metrics_core::Timestamp;
 
 use self::places::Places;
+use super::prices;
 use crate::{
     cli::{
         CallFilter, Calls, Common, Compare, Failures, Histogram, Report, Slow, Timeline,
@@ -50,11 +51,14 @@ pub(super) fn report(common: &Common, arguments: &Report) -> Exit {
     };
     let answer = || {
         let (groups, seen) = asked.scan(|| Groups::by(by));
-        let table = metrics_analysis::report(groups.into_groups(), &options);
+        let groups = groups.into_groups();
+        let cost = metrics_analysis::total_cost(&groups);
+        let table = metrics_analysis::report(groups, &options);
         let at = table.columns.iter().position(|it| it.name == "percentiles");
         let is_exact =
             |row: &Vec<Cell>| at.is_none_or(|at| row[at] == Cell::Text("exact".to_owned()));
-        let summary = seen.summary(table.rows.iter().all(is_exact));
+        let mut summary = seen.summary(table.rows.iter().all(is_exact));
+        summary.extend(cost.map(|it| format!("\n{it}")));
         (asked.render(&table, &summary), seen)
     };
     if !arguments.follow {
@@ -132,7 +136,7 @@ struct Asked<'a> {
 
 impl<'a> Asked<'a> {
     fn new(common: &Common, calls: &'a Calls, with_metadata: bool) -> Result<Self, Exit> {
-        let filter = filter(&calls.filter, with_metadata);
+        let filter = filter(common, &calls.filter, with_metadata)?;
         let inputs = if calls.paths.is_empty() {
             vec![Input::Path(data_dir(common)?)]
         } else {
@@ -160,8 +164,10 @@ impl<'a> Asked<'a> {
     }
 }
 
-fn filter(wanted: &CallFilter, with_metadata: bool) -> Filter {
-    Filter {
+fn filter(common: &Common, wanted: &CallFilter, with_metadata: bool) -> Result<Filter, Exit> {
+    let prices = prices::table(common.prices.as_deref());
+    let prices = prices.map_err(|error| output::fail(Exit::Usage, &error.into()))?;
+    Ok(Filter {
         since: wanted.since,
         until: wanted.until,
         workers: wanted.worker.clone(),
@@ -172,7 +178,8 @@ fn filter(wanted: &CallFilter, with_metadata: bool) -> Filter {
         phases: wanted.phase.clone(),
         condition: wanted.condition.clone(),
         with_metadata,
-    }
+        prices: Some(prices),
+    })
 }
 
 pub(super) fn timeline(common: &Common, arguments: &Timeline) -> Exit {
@@ -200,11 +207,15 @@ pub(super) fn compare(common: &Common, arguments: &Compare) -> Exit {
         return usage(&format!("--by takes at most {MAX_KEYS} keys"));
     }
     let with_metadata = by.iter().any(|it| it.needs_metadata());
+    let wanted = match filter(common, &arguments.filter, with_metadata) {
+        Ok(filter) => filter,
+        Err(exit) => return exit,
+    };
     let mut sides = Vec::new();
     let mut seen_of_both = Vec::new();
     let mut places = Vec::new();
     for side in [&arguments.a, &arguments.b] {
-        let mut filter = filter(&arguments.filter, with_metadata);
+        let mut filter = wanted.clone();
         let input = match span(side) {
             None => input(common, side),
             Some((since, until)) => {

@@ -43,8 +43,9 @@ pub(crate) async fn exec(app: &App, arguments: Exec) -> Result<Exit, ToolFailure
         parent_worker_id: surroundings.worker_id,
         ..RunOptions::default()
     };
-    let runner =
-        WorkerRunner::new(app.store().clone(), Arc::new(agent)).redactor(app.redactor.clone());
+    let runner = WorkerRunner::new(app.store().clone(), Arc::new(agent))
+        .redactor(app.redactor.clone())
+        .prices(app.prices.clone());
     let (report, interrupted) = run(&runner, &task, options, &kill).await?;
     let tools = app.supervisor.tools(Some(&arguments.owner));
     let job = JobRef::Worker(report.worker_id.clone());

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use artifact_store::{Metadata, Status, StoreError};
+use artifact_store::{Metadata, Status, StoreError, WorkerUsage};
 use program_agent::Surroundings;
 use serde::Serialize;
 use supervisor_tools::{JobId, JobRef, SpawnRequest, SupervisorTools, ToolFailure, missing_result};
@@ -129,6 +129,7 @@ pub(crate) struct Report {
     error: Option<String>,
     events: Option<u64>,
     events_lost: Option<u64>,
+    usage: Option<WorkerUsage>,
     result: String,
 }
 
@@ -169,6 +170,7 @@ impl Report {
             error: metadata.error,
             events: metadata.events,
             events_lost: metadata.events_lost,
+            usage: metadata.usage,
             result,
         }
     }
