@@ -42,6 +42,8 @@ pub struct Source {
     pub owner: Option<String>,
     /// That worker's status, likewise.
     pub status: Option<String>,
+    /// Why its worker's metadata could not be read, if it was asked for and is there.
+    pub(crate) metadata_fault: Option<String>,
     /// Tells sources of one scan apart.
     pub(crate) serial: u64,
 }
@@ -88,11 +90,7 @@ pub(crate) struct Dir {
 pub(crate) fn open_path(path: &Path, with_metadata: bool) -> io::Result<Found> {
     let kind = fs::metadata(path)?;
     if kind.is_dir() {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let dir = Dir {
-            fd: openat(CWD, path, flags, Mode::empty())?,
-            path: path.to_owned(),
-        };
+        let dir = Dir::open(path)?;
         return match dir.metrics_file() {
             Ok(file) => {
                 let name = fs::canonicalize(path).ok();
@@ -116,8 +114,8 @@ pub(crate) fn open_path(path: &Path, with_metadata: bool) -> io::Result<Found> {
     {
         source.worker = dir.file_name().map(text_of);
         if with_metadata {
-            let metadata = File::open(dir.join(METADATA));
-            source.take_metadata(metadata);
+            // The user named the file, and not what lies beside it.
+            source.take_metadata(Dir::open(dir).and_then(|it| it.plain_file(METADATA)));
         }
     }
     Ok(Found::File(Opened {
@@ -134,6 +132,14 @@ pub(crate) fn open_stdin() -> Opened {
 }
 
 impl Dir {
+    fn open(path: &Path) -> io::Result<Self> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        Ok(Self {
+            fd: openat(CWD, path, flags, Mode::empty())?,
+            path: path.to_owned(),
+        })
+    }
+
     /// Opens the events of the worker `name` below this directory.
     pub(crate) fn open_worker(&self, name: &OsStr, with_metadata: bool) -> io::Result<Opened> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -197,6 +203,7 @@ impl Source {
             worker: None,
             owner: None,
             status: None,
+            metadata_fault: None,
             serial: 0,
         }
     }
@@ -210,15 +217,25 @@ impl Source {
             #[serde(default)]
             status: Option<String>,
         }
-        let mut json = Vec::new();
-        let read = file.and_then(|it| it.take(MAX_METADATA_BYTES).read_to_end(&mut json));
-        if read.is_ok()
-            && let Ok(metadata) = serde_json::from_slice::<Metadata>(&json)
-        {
-            // Whose a worker is when its metadata does not say.
-            self.owner = metadata.owner.or_else(|| Some("local".to_owned()));
-            self.status = metadata.status;
+        let read = |file: File| {
+            let mut json = Vec::new();
+            file.take(MAX_METADATA_BYTES).read_to_end(&mut json)?;
+            Ok(serde_json::from_slice::<Metadata>(&json)?)
+        };
+        match file.and_then(read) {
+            Ok(metadata) => {
+                // Whose a worker is when its metadata does not say.
+                self.owner = metadata.owner.or_else(|| Some("local".to_owned()));
+                self.status = metadata.status;
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => self.metadata_fault = Some(error.to_string()),
         }
+    }
+
+    /// Where its worker's metadata is.
+    pub(crate) fn metadata_path(&self) -> PathBuf {
+        self.path.with_file_name(METADATA)
     }
 }
 
@@ -340,8 +357,8 @@ pub(crate) struct Names(fs::ReadDir);
 #[derive(Debug)]
 pub(crate) enum Name {
     Worker(OsString),
-    /// Something in the place of a worker that is passed over, and why.
-    Refused(PathBuf, String),
+    /// Something in the place of a worker that is passed over, and why; without a name, the rest of the directory.
+    Refused(OsString, String),
 }
 
 impl Names {
@@ -357,7 +374,7 @@ impl Iterator for Names {
         loop {
             let entry = match self.0.next()? {
                 Ok(entry) => entry,
-                Err(error) => return Some(Name::Refused(PathBuf::new(), error.to_string())),
+                Err(error) => return Some(Name::Refused(OsString::new(), error.to_string())),
             };
             let name = entry.file_name();
             if name.as_bytes().starts_with(b".") {
@@ -367,10 +384,10 @@ impl Iterator for Names {
                 Ok(kind) if kind.is_dir() => return Some(Name::Worker(name)),
                 Ok(kind) if kind.is_symlink() => {
                     let reason = "a symbolic link, not followed".to_owned();
-                    return Some(Name::Refused(entry.path(), reason));
+                    return Some(Name::Refused(name, reason));
                 }
                 Ok(_) => {}
-                Err(error) => return Some(Name::Refused(entry.path(), error.to_string())),
+                Err(error) => return Some(Name::Refused(name, error.to_string())),
             }
         }
     }
