@@ -271,7 +271,7 @@ pub(super) fn input(common: &Common, path: &Path) -> Input {
         if worker.is_dir() {
             return Input::Path(worker);
         }
-        if let Some(worker) = worker_of_job(&data_dir, path) {
+        if let Some(worker) = worker_of_job(common, &data_dir, path) {
             return Input::Path(worker);
         }
     }
@@ -279,7 +279,7 @@ pub(super) fn input(common: &Common, path: &Path) -> Input {
 }
 
 /// The directory of the worker of a job's last attempt.
-fn worker_of_job(data_dir: &Path, number: &Path) -> Option<PathBuf> {
+fn worker_of_job(common: &Common, data_dir: &Path, number: &Path) -> Option<PathBuf> {
     let Ok(JobRef::Job(id)) = JobRef::parse(number.to_str()?) else {
         return None;
     };
@@ -292,6 +292,7 @@ fn worker_of_job(data_dir: &Path, number: &Path) -> Option<PathBuf> {
         ..StoreOptions::default()
     };
     let store = ArtifactStore::open_with(data_dir, options).ok()?;
+    super::doctor::tell_deaths(&store, common);
     let list = store.list(&WorkerFilter::default()).ok()?;
     let worker = super::last_attempt(list.workers, id.get())?;
     Some(data_dir.join(worker.worker_id.as_str()))
