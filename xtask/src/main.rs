@@ -15,6 +15,7 @@ use std::{env, process::ExitCode};
 
 mod bench;
 mod exec;
+mod fuzz;
 mod generate;
 mod prices;
 mod tidy;
@@ -45,6 +46,11 @@ const VERBS: &[Verb] = &[
         name: "generate",
         about: "made-up events for trying things out; `generate` alone tells its options",
         run: generate::run,
+    },
+    Verb {
+        name: "fuzz",
+        about: "looks for input that breaks a parser; `fuzz --help` tells its options",
+        run: fuzz::run,
     },
     Verb {
         name: "prices",

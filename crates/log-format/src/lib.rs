@@ -58,6 +58,8 @@ mod filter;
 #[cfg(feature = "fmt")]
 mod fmt_layer;
 mod format;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod guard;
 mod install;
 mod layer;

@@ -45,6 +45,8 @@ mod distribution;
 mod failures;
 mod fast;
 mod filter;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod group;
 mod histogram;
 mod lines;

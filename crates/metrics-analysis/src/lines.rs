@@ -6,7 +6,7 @@ use metrics_core::{Decoded, LineFault, decode};
 
 use crate::{
     fast::FastReader,
-    log_line::{LogContent, LogReader, read_carefully},
+    log_line::{LogContent, LogReader, ends_whole, read_carefully},
     record::Record,
 };
 
@@ -63,15 +63,20 @@ pub(crate) struct PartRead {
 
 impl Default for LineReader {
     fn default() -> Self {
-        Self {
-            buffer: vec![0; BUFFER_BYTES],
-            fast: FastReader::default(),
-            log: LogReader::default(),
-        }
+        Self::with_buffer(BUFFER_BYTES)
     }
 }
 
 impl LineReader {
+    /// A buffer that begins so small; it grows with a long line.
+    pub(crate) fn with_buffer(bytes: usize) -> Self {
+        Self {
+            buffer: vec![0; bytes],
+            fast: FastReader::default(),
+            log: LogReader::default(),
+        }
+    }
+
     /// Hands the lines of `range` to `take`, with their numbers from 1. `input` begins one byte before the range, if there
     /// is one: whether a line begins at its first byte is only seen there.
     pub(crate) fn read(
@@ -177,11 +182,7 @@ fn carefully(line: &[u8], is_first: bool, log: &mut LogReader, take: impl FnOnce
     {
         return take(Line::Call(&record));
     }
-    let line = if is_first {
-        line.strip_prefix(BOM).unwrap_or(line)
-    } else {
-        line
-    };
+    let line = without_bom(line, is_first);
     match line.trim_ascii().first() {
         None => {}
         Some(b'0'..=b'9') => read_carefully(line, |content| {
@@ -205,15 +206,21 @@ fn carefully(line: &[u8], is_first: bool, log: &mut LogReader, take: impl FnOnce
 /// What stands behind the last line end: used if it is whole.
 #[cold]
 fn unfinished(line: &[u8], is_first: bool, log: &mut LogReader, take: impl FnOnce(Line<'_>)) {
-    let is_json = !line.trim_ascii().first().is_some_and(u8::is_ascii_digit);
-    carefully(line, is_first, log, |content| match content {
-        Line::Unusable(_)
-            if is_json && serde_json::from_slice::<serde::de::IgnoredAny>(line).is_err() =>
-        {
-            take(Line::Unusable(LineFault::Torn.to_string()));
-        }
+    let line = without_bom(line, is_first);
+    let is_log = line.trim_ascii().first().is_some_and(u8::is_ascii_digit);
+    let is_json = || serde_json::from_slice::<serde::de::IgnoredAny>(line).is_ok();
+    let torn = || Line::Unusable(LineFault::Torn.to_string());
+    carefully(line, false, log, |content| match content {
+        // Its last number may have lost digits.
+        Line::Call(record) if is_log && !ends_whole(line, record.kind) => take(torn()),
+        Line::Unusable(_) if is_log || !is_json() => take(torn()),
         content => take(content),
     });
+}
+
+fn without_bom(line: &[u8], is_first: bool) -> &[u8] {
+    let rest = line.strip_prefix(BOM).filter(|_| is_first);
+    rest.unwrap_or(line)
 }
 
 #[cfg(test)]

@@ -130,6 +130,16 @@ impl<'a> Iterator for Tokens<'a> {
     }
 }
 
+/// Whether the line of a call ends as our writer ends it: with its event, which says that nothing was cut off.
+pub(crate) fn ends_whole(line: &[u8], kind: Kind) -> bool {
+    let event = match kind {
+        Kind::LlmCall => LLM_CALL,
+        Kind::ToolCall => TOOL_CALL,
+    };
+    let rest = line.trim_ascii_end().strip_suffix(event);
+    rest.is_some_and(|it| it.ends_with(b" event="))
+}
+
 /// Takes any line apart, and hands it to `take` as far as it is a call.
 pub(crate) fn read_carefully<T>(line: &[u8], take: impl FnOnce(LogContent<Record<'_>>) -> T) -> T {
     let text = match std::str::from_utf8(line) {

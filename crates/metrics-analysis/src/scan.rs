@@ -317,7 +317,13 @@ impl<F: Fold> Worker<'_, F> {
             Text::Stream(stream) => self.reader.read(stream, Range::ALL, &mut take),
         };
         let path = &source.path;
-        self.seen.seen.files += u64::from(part.number == 0);
+        if part.number == 0 {
+            self.seen.seen.files += 1;
+            if let Some(fault) = &source.metadata_fault {
+                let path = source.metadata_path();
+                self.seen.unreadable(path, fault.clone(), false);
+            }
+        }
         match read {
             Ok(read) => {
                 if part.is_one_of_many {

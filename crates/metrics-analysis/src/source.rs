@@ -44,6 +44,8 @@ pub struct Source {
     pub owner: Option<String>,
     /// That worker's status, likewise.
     pub status: Option<String>,
+    /// Why its worker's metadata could not be read, if it was asked for and is there.
+    pub(crate) metadata_fault: Option<String>,
     /// Tells sources of one scan apart.
     pub(crate) serial: u64,
 }
@@ -90,11 +92,7 @@ pub(crate) struct Dir {
 pub(crate) fn open_path(path: &Path, with_metadata: bool) -> io::Result<Found> {
     let kind = fs::metadata(path)?;
     if kind.is_dir() {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let dir = Dir {
-            fd: openat(CWD, path, flags, Mode::empty())?,
-            path: path.to_owned(),
-        };
+        let dir = Dir::open(path)?;
         return match dir.metrics_file() {
             Ok(file) => {
                 let name = fs::canonicalize(path).ok();
@@ -118,8 +116,8 @@ pub(crate) fn open_path(path: &Path, with_metadata: bool) -> io::Result<Found> {
     {
         source.worker = dir.file_name().map(text_of);
         if with_metadata {
-            let metadata = File::open(dir.join(METADATA));
-            source.take_metadata(metadata);
+            // The user named the file, and not what lies beside it.
+            source.take_metadata(Dir::open(dir).and_then(|it| it.plain_file(METADATA)));
         }
     }
     Ok(Found::File(Opened {
@@ -136,6 +134,14 @@ pub(crate) fn open_stdin() -> Opened {
 }
 
 impl Dir {
+    fn open(path: &Path) -> io::Result<Self> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        Ok(Self {
+            fd: openat(CWD, path, flags, Mode::empty())?,
+            path: path.to_owned(),
+        })
+    }
+
     /// Opens the events of the worker `name` below this directory.
     pub(crate) fn open_worker(&self, name: &OsStr, with_metadata: bool) -> io::Result<Opened> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -199,6 +205,7 @@ impl Source {
             worker: None,
             owner: None,
             status: None,
+            metadata_fault: None,
             serial: 0,
         }
     }
@@ -212,15 +219,25 @@ impl Source {
             #[serde(default)]
             status: Option<String>,
         }
-        let mut json = Vec::new();
-        let read = file.and_then(|it| it.take(MAX_METADATA_BYTES).read_to_end(&mut json));
-        if read.is_ok()
-            && let Ok(metadata) = serde_json::from_slice::<Metadata>(&json)
-        {
-            // Whose a worker is when its metadata does not say.
-            self.owner = metadata.owner.or_else(|| Some("local".to_owned()));
-            self.status = metadata.status;
+        let read = |file: File| {
+            let mut json = Vec::new();
+            file.take(MAX_METADATA_BYTES).read_to_end(&mut json)?;
+            Ok(serde_json::from_slice::<Metadata>(&json)?)
+        };
+        match file.and_then(read) {
+            Ok(metadata) => {
+                // Whose a worker is when its metadata does not say.
+                self.owner = metadata.owner.or_else(|| Some("local".to_owned()));
+                self.status = metadata.status;
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => self.metadata_fault = Some(error.to_string()),
         }
+    }
+
+    /// Where its worker's metadata is.
+    pub(crate) fn metadata_path(&self) -> PathBuf {
+        self.path.with_file_name(METADATA)
     }
 }
 
@@ -346,8 +363,8 @@ pub(crate) enum Names {
 #[derive(Debug)]
 pub(crate) enum Name {
     Worker(OsString),
-    /// Something in the place of a worker that is passed over, and why.
-    Refused(PathBuf, String),
+    /// Something in the place of a worker that is passed over, and why; without a name, the rest of the directory.
+    Refused(OsString, String),
 }
 
 impl Names {
@@ -379,7 +396,7 @@ impl Iterator for Names {
         loop {
             let (name, kind) = match self.entry()? {
                 Ok(entry) => entry,
-                Err(error) => return Some(Name::Refused(PathBuf::new(), error.to_string())),
+                Err(error) => return Some(Name::Refused(OsString::new(), error.to_string())),
             };
             if name.as_bytes().starts_with(b".") {
                 continue; // triscope's own.
@@ -388,12 +405,12 @@ impl Iterator for Names {
                 Ok(kind) if kind.is_dir() => return Some(Name::Worker(name)),
                 Ok(kind) if kind.is_symlink() => {
                     let reason = "a symbolic link, not followed".to_owned();
-                    return Some(Name::Refused(name.into(), reason));
+                    return Some(Name::Refused(name, reason));
                 }
                 Ok(_) => {}
                 // Gone since its name was read.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Some(Name::Refused(name.into(), error.to_string())),
+                Err(error) => return Some(Name::Refused(name, error.to_string())),
             }
         }
     }

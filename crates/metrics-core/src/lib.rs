@@ -24,6 +24,8 @@ mod decode;
 mod duration_text;
 mod encode;
 mod event;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod names;
 mod printable;
 mod reader;

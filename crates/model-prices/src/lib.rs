@@ -27,6 +27,8 @@
 
 mod clause;
 mod file;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod layer;
 mod price;
 mod sum;

@@ -23,6 +23,8 @@ mod readme {}
 
 mod base64;
 mod ends;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod keys;
 mod redactor;
 mod scan;

@@ -266,7 +266,8 @@ impl<'a> Scan<'a> {
         let text = self.text;
         let head = text[..start].iter().rev().take(LONGEST);
         let from = start - head.take_while(|it| body.has(**it)).count();
-        let from = from + escape_length(text, from);
+        // What looks like an escape may reach into what was found.
+        let from = (from + escape_length(text, from)).min(start);
         let tail = text[end..]
             .iter()
             .take(LONGEST)

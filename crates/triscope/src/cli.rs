@@ -390,8 +390,8 @@ pub(crate) struct Grep {
 }
 
 const ANALYSIS_HELP: &str = "\
-PATH is a metrics.jsonl (also .gz or .zst, or of another writer), a log file, a worker's directory or id, a data \
-directory, or - for standard input; without one, all workers of the data directory are read.
+PATH is a metrics.jsonl (also .gz or .zst, or of another writer), a log file, a worker's directory, id or \
+job number, a data directory, or - for standard input; without one, all workers of the data directory are read.
 
 --where compares fields with =, !=, <, <=, >, >= and joins comparisons with and, or, not: \
 --where \"duration_ms > 10000 and success = false\". Fields: event, phase, model, tool, provider, worker, owner, status, \
@@ -455,7 +455,7 @@ pub(crate) struct Histogram {
 
 #[derive(Debug, Args)]
 pub(crate) struct Timeline {
-    /// A worker's id or directory, or a metrics.jsonl
+    /// A worker's id, job number or directory, or a metrics.jsonl
     pub(crate) worker: PathBuf,
     /// table (a drawing), json, jsonl, csv or markdown
     #[arg(long, default_value = "table")]

@@ -20,7 +20,7 @@ mod work;
 use std::path::Path;
 
 use anyhow::Context as _;
-use artifact_store::{IfMissing, RecordMode};
+use artifact_store::{IfMissing, Metadata, RecordMode};
 use model_prices::PriceTable;
 use supervisor_tools::{ToolFailure, one_line};
 
@@ -147,6 +147,12 @@ impl Command {
             _ => RecordMode::default(),
         }
     }
+}
+
+/// The worker of a job's last attempt.
+fn last_attempt(workers: Vec<Metadata>, job: u64) -> Option<Metadata> {
+    let of_job = workers.into_iter().filter(|it| it.job_id == Some(job));
+    of_job.max_by_key(|it| (it.attempt, it.created_at))
 }
 
 /// Says what came back of a damaged job book, unless it is one of the first `told`, which were told before.

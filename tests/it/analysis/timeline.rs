@@ -2,7 +2,10 @@
 
 use std::fs;
 
-use crate::support::{finish, triscope};
+use crate::{
+    cli::Place,
+    support::{finish, triscope},
+};
 
 const PYTHON: &str = include_str!("../../samples/original-python-metrics.jsonl");
 
@@ -39,6 +42,31 @@ fn a_timeline_shows_calls_and_the_agents_own_time() {
     // Nothing overlaps here, so calls and gaps make up the whole, each rounded down.
     assert!((56_790..=56_800).contains(&sum), "{sum}");
     finish(&mut triscope(["timeline", "gone", "--data-dir", data_dir])).expect(1);
+}
+
+#[test]
+fn a_workers_job_number_does_for_its_id() {
+    let place = Place::new();
+    place.worker("calculate 1+1");
+    let worker = place.worker("calculate 7*6");
+    let id = worker.file_name().unwrap().to_str().unwrap();
+    let ask = |command: &str, worker: &str| {
+        let words = command.split(' ').chain([worker, "--format", "json"]);
+        place.run(&words.collect::<Vec<_>>())
+    };
+    for command in ["timeline", "slow", "report --by worker"] {
+        let by_id = ask(command, id).json();
+        assert_eq!(ask(command, "2").json(), by_id, "{command}");
+        assert_ne!(ask(command, "1").json(), by_id, "{command}");
+    }
+    let ended = ask("timeline", "99").expect(1);
+    assert!(
+        ended.stderr.contains("  99: No such file or directory"),
+        "{ended:?}"
+    );
+    // A file of that name goes before.
+    fs::copy(worker.join("metrics.jsonl"), place.folder().join("1")).unwrap();
+    assert_eq!(ask("timeline", "1").json(), ask("timeline", id).json());
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Runs one step and keeps what it said.
 
 use std::{
-    fs,
+    env, fs,
     path::Path,
     time::{Duration, Instant},
 };
@@ -23,6 +23,11 @@ use crate::{
 /// How many lines of a failed step's log are shown at its start, and again at its end: the compiler
 /// says what is wrong first, tests say it last.
 const SHOWN_LINES: usize = 300;
+
+/// Where property tests take their random inputs from. `cargo xtask fuzz properties` looks for new ones.
+const SEED_VARIABLE: &str = "PROPTEST_RNG_SEED";
+/// The same inputs at each run: what is red is about the change.
+const SEED: &str = "1";
 
 /// What one step came to.
 #[derive(Debug)]
@@ -159,8 +164,11 @@ impl Runner<'_> {
         for command in commands {
             println!("    $ {command}");
             let mut parser = Parser::default();
-            let command_with_skips = command.clone().env(skips::VARIABLE, &skip_file);
-            let ended = self.command(&command_with_skips, &mut |line| parser.line(line))?;
+            let mut command_with_env = command.clone().env(skips::VARIABLE, &skip_file);
+            if env::var_os(SEED_VARIABLE).is_none() {
+                command_with_env = command_with_env.env(SEED_VARIABLE, SEED);
+            }
+            let ended = self.command(&command_with_env, &mut |line| parser.line(line))?;
             let problem = problem(command, &ended);
             let (binaries, problems) = parser.finish(problem.is_none());
             let has_failed_test = Tally::of(binaries.iter().flat_map(|it| &it.tests)).failed > 0;

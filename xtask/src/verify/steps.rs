@@ -63,7 +63,7 @@ impl Step {
         Self::new(name, Action::Commands(commands))
     }
 
-    fn tests(name: &str, suite: Suite, commands: Vec<Invocation>) -> Self {
+    pub(super) fn tests(name: &str, suite: Suite, commands: Vec<Invocation>) -> Self {
         Self::new(name, Action::Tests(suite, commands))
     }
 

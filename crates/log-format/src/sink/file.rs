@@ -16,7 +16,8 @@ use crate::sink::file::unfinished::ends_mid_line;
 /// A file that is appended to; created with mode 0600, missing folders with 0700.
 ///
 /// Before each batch the path is compared with the open file: after a rename or a removal (`logrotate`)
-/// the file is opened anew. A half line at the end, ours or another writer's, is closed with `\n`.
+/// the file is opened anew. A half line at the end, ours or another writer's, is closed with a space
+/// and `\n`, so that no reader takes it for a whole one.
 #[derive(Debug)]
 pub struct FileSink {
     /// Absolute, so that a later change of the working directory moves nothing.

@@ -10,13 +10,16 @@ use crate::sink::LineSink;
 /// The first and the longest pause after `WouldBlock`.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(50));
 
+/// A line that ends in a space is none of this format: else a number that lost digits would pass for a smaller one.
+const END_OF_HALF_LINE: &[u8] = b" \n";
+
 pub(super) struct LineWriter<S> {
     sink: S,
     /// Whether the last byte the sink took was not `\n`.
     mid_line: bool,
     /// Whether the sink was prepared and has not failed since.
     prepared: bool,
-    /// `\n` and a line, for one write.
+    /// The end of a half line and a line, for one write.
     repaired: Vec<u8>,
 }
 
@@ -54,7 +57,7 @@ impl<S: LineSink> LineWriter<S> {
         }
         let mut repaired = std::mem::take(&mut self.repaired);
         repaired.clear();
-        repaired.push(b'\n');
+        repaired.extend_from_slice(END_OF_HALF_LINE);
         repaired.extend_from_slice(line);
         let res = self.append_all(&repaired);
         self.repaired = repaired;

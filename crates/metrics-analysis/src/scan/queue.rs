@@ -149,8 +149,8 @@ impl State<'_> {
                         let dir = Arc::clone(dir);
                         return Some(Task::Open(Closed { dir, name }));
                     }
-                    Some(Name::Refused(path, reason)) => {
-                        return Some(Task::Refused(dir.path.join(path), reason, false));
+                    Some(Name::Refused(name, reason)) => {
+                        return Some(Task::Refused(dir.path.join(name), reason, false));
                     }
                     None => self.workers = None,
                 }

@@ -3,18 +3,20 @@
 mod places;
 
 use std::{
-    io::IsTerminal as _,
+    fs,
+    io::{ErrorKind, IsTerminal as _},
     path::{Path, PathBuf},
     thread,
     time::Duration,
 };
 
+use artifact_store::{ArtifactStore, IfMissing, StoreOptions, WorkerFilter};
 use metrics_analysis::{
     Cell, EachDuration, Filter, Fold, Format, Groups, Input, MAX_KEYS, ReportOptions, Seen, Sort,
     Table, scan,
 };
-
 use metrics_core::Timestamp;
+use supervisor_tools::JobRef;
 
 use self::places::Places;
 use super::prices;
@@ -69,14 +71,16 @@ pub(super) fn report(common: &Common, arguments: &Report) -> Exit {
         return usage("--follow reads files again and again, and standard input can be read once");
     }
     let is_terminal = std::io::stdout().is_terminal();
-    let mut last = String::new();
+    let mut last = (String::new(), Vec::new());
     loop {
-        let (text, _) = answer();
-        if text != last {
+        let (text, seen) = answer();
+        let told = (text, seen.complaints());
+        if told != last {
             // To the upper left corner of an empty screen.
             let clear = if is_terminal { "\x1b[H\x1b[2J" } else { "" };
-            output::print_with(clear, &text);
-            last = text;
+            output::print_with(clear, &told.0);
+            complain(&told.1);
+            last = told;
         }
         thread::sleep(LOOK);
     }
@@ -187,7 +191,7 @@ pub(super) fn timeline(common: &Common, arguments: &Timeline) -> Exit {
     let make = metrics_analysis::Timeline::default;
     let (timeline, seen) = scan(&inputs, &Filter::default(), make);
     if seen.files > 1 {
-        return usage("a timeline is of one worker; give its id or directory");
+        return usage("a timeline is of one worker; give its id, job number or directory");
     }
     let text = match arguments.format {
         Format::Table if seen.calls == 0 && seen.missing == 0 => "No calls.\n".to_owned(),
@@ -256,18 +260,24 @@ fn span(text: &Path) -> Option<(Option<Timestamp>, Option<Timestamp>)> {
     Some((end(from)?, end(to)?))
 }
 
-/// The data directory, which must be there.
+/// The data directory, which must be there and be readable.
 pub(super) fn data_dir(common: &Common) -> Result<PathBuf, Exit> {
     let data_dir = artifact_store::data_dir(common.data_dir.as_deref())
         .map_err(|error| output::fail(Exit::Unusable, &error.into()))?;
-    if data_dir.is_dir() {
-        return Ok(data_dir);
-    }
-    let error = anyhow::anyhow!("no data directory `{}`", data_dir.display());
+    let error = match fs::read_dir(&data_dir) {
+        Ok(_) => return Ok(data_dir),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            anyhow::anyhow!("no data directory `{}`", data_dir.display())
+        }
+        Err(error) => anyhow::Error::from(error).context(format!(
+            "cannot read the data directory `{}`",
+            data_dir.display()
+        )),
+    };
     Err(output::fail(Exit::Unusable, &error))
 }
 
-/// A path, or the id of a worker that is in the data directory.
+/// A path, or the id or the job number of a worker that is in the data directory.
 pub(super) fn input(common: &Common, path: &Path) -> Input {
     if path == Path::new("-") {
         return Input::Stdin;
@@ -278,8 +288,31 @@ pub(super) fn input(common: &Common, path: &Path) -> Input {
         if worker.is_dir() {
             return Input::Path(worker);
         }
+        if let Some(worker) = worker_of_job(common, &data_dir, path) {
+            return Input::Path(worker);
+        }
     }
     Input::Path(path.to_owned())
+}
+
+/// The directory of the worker of a job's last attempt.
+fn worker_of_job(common: &Common, data_dir: &Path, number: &Path) -> Option<PathBuf> {
+    let Ok(JobRef::Job(id)) = JobRef::parse(number.to_str()?) else {
+        return None;
+    };
+    // Only a store is opened, as that makes a directory one.
+    if !data_dir.join(".triscope").is_dir() {
+        return None;
+    }
+    let options = StoreOptions {
+        if_missing: IfMissing::Refuse,
+        ..StoreOptions::default()
+    };
+    let store = ArtifactStore::open_with(data_dir, options).ok()?;
+    super::doctor::tell_deaths(&store, common);
+    let list = store.list(&WorkerFilter::default()).ok()?;
+    let worker = super::last_attempt(list.workers, id.get())?;
+    Some(data_dir.join(worker.worker_id.as_str()))
 }
 
 /// Prints the answer, then what could not be used, so that an answer in a pipe stays one.
@@ -287,13 +320,17 @@ pub(super) fn tell(text: &str, seen: &Seen) -> Exit {
     if !text.is_empty() {
         output::print(text);
     }
-    for line in seen.complaints() {
-        output::note(&line);
-    }
+    complain(&seen.complaints());
     if seen.missing > 0 {
         return Exit::JobFailed;
     }
     Exit::Done
+}
+
+fn complain(lines: &[String]) {
+    for line in lines {
+        output::note(line);
+    }
 }
 
 fn usage(problem: &str) -> Exit {

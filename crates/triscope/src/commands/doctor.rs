@@ -65,7 +65,7 @@ pub(crate) fn doctor(common: &Common, arguments: &Doctor) -> Exit {
 }
 
 /// Whoever finds a dead worker first writes it down, in the log too; only then a log is opened.
-fn tell_deaths(store: &ArtifactStore, common: &Common) {
+pub(super) fn tell_deaths(store: &ArtifactStore, common: &Common) {
     let path = log_path(store, common);
     let log = OnceLock::new();
     store.on_worker_death(move |death| {

@@ -154,7 +154,21 @@ fn half_lines_of_others_are_closed() {
         .set_len(3)
         .unwrap();
     log.push("three");
-    assert_eq!(log.text(), "tor\nthree\n");
+    assert_eq!(log.text(), "tor \nthree\n");
+}
+
+#[test]
+fn no_reader_takes_a_half_line_for_a_whole_one() {
+    let line = crate::parse::tests::SEED_LLM_LINE;
+    for len in crate::stamp::STAMP_LEN..=line.len() {
+        let log = Log::beginning_with(&line[..len]);
+        log.push("next");
+        let text = log.text();
+        let half = text.lines().next().unwrap();
+        // Cut within the message, it is a line about something else.
+        let is_call = crate::parse_line(half).is_ok_and(|it| !it.fields.is_empty());
+        assert!(!is_call, "{half:?}");
+    }
 }
 
 #[test]

@@ -7,6 +7,8 @@ use artifact_store::{
 };
 use metrics_core::{Event, LineContent, WorkerId};
 
+use crate::commands::last_attempt;
+
 /// Workers that are looked at unless one is named: reading all events of all workers can take long.
 const NEWEST: usize = 1_000;
 /// Lines of one file that are told one by one.
@@ -83,10 +85,8 @@ impl Workers {
     /// The worker of a job's last attempt.
     pub(super) fn of_job(store: &ArtifactStore, job: u64) -> Result<Self, StoreError> {
         let list = store.list(&WorkerFilter::default())?;
-        let of_job = list.workers.into_iter().filter(|it| it.job_id == Some(job));
-        let newest = of_job.max_by_key(|it| (it.attempt, it.created_at));
         let mut workers = Self::default();
-        match newest {
+        match last_attempt(list.workers, job) {
             Some(metadata) => workers.add(store, metadata),
             // It may be one of these.
             None => workers.problems = list.problems,
