@@ -16,12 +16,12 @@ const ROUNDS: usize = 7;
 /// Of the kernel's times of processes, a second.
 const TICKS: f64 = 100.0;
 
-/// A command line and how many of its rounds are worth while.
+/// A question, asked of both, and how many of its rounds are worth while.
 struct Case<'a> {
-    title: &'a str,
-    target: &'a str,
-    ours: &'a [&'a str],
-    peer: &'a [&'a str],
+    title: &'static str,
+    target: &'static str,
+    ours: Vec<&'a str>,
+    peer: Vec<&'a str>,
     /// What must be the same of both answers.
     answer: fn(&str) -> String,
     rounds: usize,
@@ -32,13 +32,21 @@ pub(crate) fn run() {
     let store = made(5_000_000, Form::Canonical, 10_000);
     let log = made(1_000_000, Form::Log, 0);
     let [one, store, log] = [&one, &store, &log].map(|it| it.to_str().expect("a path of ours"));
-    let worker = "worker_id=2025-12-15T04-08-08_77-backup ";
-    let cases = [
+    for case in of_workers(one, store) {
+        compare(&case);
+    }
+    for case in of_a_log(log) {
+        compare(&case);
+    }
+}
+
+fn of_workers<'a>(one: &'a str, store: &'a str) -> [Case<'a>; 3] {
+    [
         Case {
             title: "one worker of 500 events: time of its model calls",
             target: "0.25x jq",
-            ours: &["report", "--by", "event", "--format", "csv", one],
-            peer: &[
+            ours: vec!["report", "--by", "event", "--format", "csv", one],
+            peer: vec![
                 "jq",
                 "-s",
                 "[.[] | select(.event==\"llm_call\") | .duration_ms] | add",
@@ -50,7 +58,7 @@ pub(crate) fn run() {
         Case {
             title: "5 million events of 10,000 workers: a rare literal",
             target: "1x ripgrep",
-            ours: &[
+            ours: vec![
                 "grep",
                 "--since-hours",
                 "1000000",
@@ -58,7 +66,7 @@ pub(crate) fn run() {
                 store,
                 "\"duration_ms\":104",
             ],
-            peer: &[
+            peer: vec![
                 "rg",
                 "-uuu",
                 "--no-heading",
@@ -72,7 +80,7 @@ pub(crate) fn run() {
         Case {
             title: "the same workers: calls of ten seconds and more",
             target: "0.5x ripgrep's regex",
-            ours: &[
+            ours: vec![
                 "slow",
                 "--where",
                 "duration_ms >= 10000",
@@ -83,7 +91,7 @@ pub(crate) fn run() {
                 "--data-dir",
                 store,
             ],
-            peer: &[
+            peer: vec![
                 "rg",
                 "-uuu",
                 "--no-heading",
@@ -93,10 +101,15 @@ pub(crate) fn run() {
             answer: lines,
             rounds: ROUNDS,
         },
+    ]
+}
+
+fn of_a_log(log: &str) -> [Case<'_>; 2] {
+    [
         Case {
             title: "1 million log lines: those of model calls, counted",
             target: "1x ripgrep",
-            ours: &[
+            ours: vec![
                 "report",
                 "--by",
                 "event",
@@ -106,14 +119,14 @@ pub(crate) fn run() {
                 "csv",
                 log,
             ],
-            peer: &["rg", "-c", "llm_call_complete", log],
+            peer: vec!["rg", "-c", "llm_call_complete", log],
             answer: count,
             rounds: ROUNDS,
         },
         Case {
             title: "1 million log lines: those of one worker",
             target: "1x ripgrep",
-            ours: &[
+            ours: vec![
                 "slow",
                 "--worker",
                 "2025-12-15T04-08-08_77-backup",
@@ -123,14 +136,11 @@ pub(crate) fn run() {
                 "jsonl",
                 log,
             ],
-            peer: &["rg", "-F", worker, log],
+            peer: vec!["rg", "-F", "worker_id=2025-12-15T04-08-08_77-backup ", log],
             answer: lines,
             rounds: ROUNDS,
         },
-    ];
-    for case in cases {
-        compare(&case);
-    }
+    ]
 }
 
 fn compare(case: &Case<'_>) {
@@ -139,7 +149,7 @@ fn compare(case: &Case<'_>) {
     let program = program.with_file_name("triscope");
     let (mut mine, mut theirs) = (Best::NONE, Best::NONE);
     for _ in 0..case.rounds {
-        let Some(ours) = answer(&program, case.ours, &mut mine) else {
+        let Some(ours) = answer(&program, &case.ours, &mut mine) else {
             return println!("  `triscope` is not beside this program: not measured");
         };
         let Some(peer) = answer(Path::new(case.peer[0]), &case.peer[1..], &mut theirs) else {
