@@ -298,6 +298,7 @@ async fn metrics_of_a_running_worker_say_what_is_in_flight_here_and_elsewhere() 
     let office = Office::new();
     let id = office.spawn("wait").await;
     office.somebody_waits().await;
+    office.is_noted(id).await;
     office.advance(Duration::from_secs(12));
     let job = json!({"job_id": id});
     let here = office.call("worker_metrics", job.clone()).await;

@@ -67,6 +67,8 @@ async fn all_but_one_are_cancelled() {
     let office = Office::with_room_for(1);
     let supervisor = spawn_supervisor(&office, "wait").await;
     office.somebody_waits().await;
+    office.is_noted(supervisor).await;
+    office.is_noted(2_u64.try_into().unwrap()).await;
     let queued = office.spawn("calculate 7*6").await;
     let working = office.supervisor.activities();
     let working: Vec<_> = working.iter().map(|(id, _)| id.get()).collect();
@@ -86,6 +88,7 @@ async fn a_job_that_has_not_ended_is_an_answer_and_a_wrong_argument_is_not() {
     let office = Office::new();
     let id = office.spawn("wait").await;
     office.somebody_waits().await;
+    office.is_noted(id).await;
     let read = tool(&office, "read_worker_result");
     let text = read.call(json!({"job_id": id})).await.unwrap();
     assert_snapshot!(text, @"Error: job 1 is still running (0ms; tool ssh_exec for 0ms). Call read_worker_result again later.");

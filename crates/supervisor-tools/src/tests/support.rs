@@ -110,6 +110,21 @@ impl Office {
         waiting.unwrap().forget();
     }
 
+    /// Resolves when the job's worker stands in the book, which may be after its agent has begun.
+    pub(super) async fn is_noted(&self, id: JobId) {
+        while self
+            .supervisor
+            .book()
+            .get(id, None)
+            .unwrap()
+            .unwrap()
+            .worker_id
+            .is_none()
+        {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
     /// Lets one waiting agent go on.
     pub(super) fn go_on(&self) {
         self.script.gate.add_permits(1);
