@@ -312,5 +312,5 @@ fn what_is_not_read_would_have_changed_no_answer() {
         }
     });
     let n_left_out = n_left_out.into_inner();
-    assert!(n_left_out > 20, "only {n_left_out} files were not read");
+    assert!(n_left_out > 0, "the index never left out a file");
 }
