@@ -5,13 +5,16 @@
 
 use std::{
     collections::BTreeMap,
-    env, fs,
+    env,
+    ffi::OsString,
+    fs,
     io::{BufRead as _, BufReader, Write as _},
     path::{Path, PathBuf},
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
     time::{Duration, Instant},
 };
 
+use artifact_store::{CallIndex, WantedCalls};
 use metrics_analysis::{
     EachDuration, Failures, Filter, Fold, Groups, Input, Key, Kind, Slowest, scan,
 };
@@ -25,10 +28,6 @@ const SEED: u64 = 20_251_215;
 pub(crate) fn run() {
     let events = env::var("TRISCOPE_BENCH_EVENTS").ok();
     let events: u64 = events.and_then(|it| it.parse().ok()).unwrap_or(5_000_000);
-    let program = env::current_exe().expect("the program's path");
-    let dir = program.ancestors().nth(2).expect("the target directory");
-    let dir = dir.join("bench-analysis");
-    fs::create_dir_all(&dir).expect("a directory");
     let mut duckdb = DuckDb::start();
     if duckdb.is_none() {
         println!("\nDuckDB is not installed (pip install duckdb): not compared");
@@ -43,15 +42,21 @@ pub(crate) fn run() {
         ("in 10,000 workers", "0.3x", Form::Canonical, 10_000),
         ("one file of a foreign writer", "1x", Form::Python, 0),
     ] {
-        let path = made(&dir, events, form, workers);
+        let path = made(events, form, workers);
         println!("\n{events} events, {title}, by model and phase\n  target: at most {target}");
         group_query(&path, workers > 0, duckdb.as_mut());
     }
-    jq(&made(&dir, 200_000, Form::Canonical, 0));
-    shell(&made(&dir, 1_000_000, Form::Log, 0));
+    newest(&made(1_000_000, Form::Canonical, 100_000));
+    jq(&made(200_000, Form::Canonical, 0));
+    shell(&made(1_000_000, Form::Log, 0));
 }
 
-fn made(dir: &Path, events: u64, form: Form, workers: u64) -> PathBuf {
+/// Data of so many events, made if they are not there yet.
+pub(crate) fn made(events: u64, form: Form, workers: u64) -> PathBuf {
+    let program = env::current_exe().expect("the program's path");
+    let dir = program.ancestors().nth(2).expect("the target directory");
+    let dir = dir.join("bench-analysis");
+    fs::create_dir_all(&dir).expect("a directory");
     let path = dir.join(format!("{events}-{form:?}-{workers}"));
     if !path.exists() {
         let unfinished = path.with_extension("unfinished");
@@ -68,12 +73,12 @@ fn made(dir: &Path, events: u64, form: Form, workers: u64) -> PathBuf {
 
 /// Best wall and CPU time so far.
 #[derive(Clone, Copy)]
-struct Best(f64, f64);
+pub(crate) struct Best(f64, f64);
 
 impl Best {
-    const NONE: Self = Self(f64::INFINITY, f64::INFINITY);
+    pub(crate) const NONE: Self = Self(f64::INFINITY, f64::INFINITY);
 
-    fn take(&mut self, wall: f64, cpu: f64) {
+    pub(crate) fn take(&mut self, wall: f64, cpu: f64) {
         self.0 = self.0.min(wall);
         self.1 = self.1.min(cpu);
     }
@@ -170,7 +175,7 @@ fn group_query(path: &Path, is_dir: bool, mut duckdb: Option<&mut DuckDb>) {
     println!("  peak memory so far {} MiB", peak_mib());
 }
 
-fn row(name: &str, best: Best, peer: Option<Best>) {
+pub(crate) fn row(name: &str, best: Best, peer: Option<Best>) {
     match peer {
         None => println!("  {name:<46} {:>8.3} s wall {:>8.3} s CPU", best.0, best.1),
         Some(peer) => println!(
@@ -270,6 +275,53 @@ fn recipe(recipe: &str, path: &Path, best: &mut Best) -> Option<String> {
     best.take(begun.elapsed().as_secs_f64(), f64::INFINITY);
     let answer = String::from_utf8(output.stdout).ok()?;
     (output.status.success() && !answer.is_empty()).then_some(answer)
+}
+
+/// The newest workers of a large store, whose others need not be read.
+fn newest(data_dir: &Path) {
+    const NEWEST: usize = 200;
+    println!(
+        "\n1,000,000 events in 100,000 workers: since the {NEWEST}th newest worker began\n  target: as the answer, not as the store"
+    );
+    fs::create_dir_all(data_dir.join(".triscope")).expect("a directory for the index");
+    let names = fs::read_dir(data_dir).expect("the data directory");
+    let names = names.map(|it| it.expect("a name").file_name().into_string());
+    let mut names: Vec<_> = names.map(|it| it.expect("text")).collect();
+    names.sort_unstable();
+    let (day, time) = names[names.len() - NEWEST][..19].split_at(10);
+    let since = format!("{day}{}Z", time.replace('-', ":"));
+    let filter = Filter {
+        since: since.parse().ok(),
+        ..Filter::default()
+    };
+    let wanted = WantedCalls {
+        since: filter.since,
+        ..WantedCalls::default()
+    };
+    let few = |it: Vec<OsString>| it.len() < 2 * NEWEST;
+    // Each goes on with the index for a moment.
+    while !CallIndex::of(data_dir).workers(&wanted).is_some_and(few) {}
+
+    let groups = || Groups::by(&[Key::Model]);
+    let counts = |it: Groups| {
+        let groups = it.into_groups().into_iter();
+        let counts: BTreeMap<_, _> = groups.map(|it| (it.values, it.stats.count())).collect();
+        counts
+    };
+    let (mut of_all, mut of_some) = (Best::NONE, Best::NONE);
+    for _ in 0..ROUNDS {
+        let all = timed(&mut of_all, || ask(data_dir, &filter, groups));
+        let some = timed(&mut of_some, || {
+            let names = CallIndex::of(data_dir).workers(&wanted);
+            let names = names.expect("an answer of the index");
+            let inputs = [Input::Workers(data_dir.into(), names)];
+            scan(&inputs, &filter, groups).0
+        });
+        assert_eq!(counts(some), counts(all));
+    }
+    row("all workers read", of_all, None);
+    row("those that the index leaves", of_some, None);
+    row("the latter / the former", of_some, Some(of_all));
 }
 
 fn jq(path: &Path) {

@@ -212,9 +212,10 @@ pub(crate) fn workers(
         fs::create_dir(&worker_dir)?;
         fs::write(worker_dir.join("metrics.jsonl"), &lines)?;
         let metadata = format!(
-            "{{\"worker_id\":\"{worker}\",\"task\":\"back up\",\"status\":\"{}\",\"created_at\":\"{created_at}\",\"owner\":\"{}\",\"format\":1}}\n",
+            "{{\"worker_id\":\"{worker}\",\"task\":\"back up\",\"status\":\"{}\",\"created_at\":\"{created_at}\",\"owner\":\"{}\",\"events\":{},\"format\":1}}\n",
             ["success", "success", "failed"][usize::try_from(n % 3).unwrap_or(0)],
             ["local", "ann", "bob"][usize::try_from(n / 3 % 3).unwrap_or(0)],
+            events / workers,
         );
         fs::write(worker_dir.join("metadata.json"), metadata)?;
     }

@@ -12,6 +12,7 @@ mod line;
 mod list;
 mod overhead;
 mod peer;
+mod programs;
 mod queue;
 mod record;
 mod rounds;
@@ -23,8 +24,9 @@ fn main() -> ExitCode {
     if let Some(("generate", rest)) = asked.split_first().map(|(name, rest)| (&**name, rest)) {
         return corpus::generate(rest);
     }
-    let all: [(&str, fn()); 12] = [
+    let all: [(&str, fn()); 13] = [
         ("analysis", analysis::run),
+        ("programs", programs::run),
         ("codec", codec::run),
         ("line", line::run),
         ("record", record::run),

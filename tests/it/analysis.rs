@@ -3,4 +3,5 @@
 mod bad_input;
 mod recipes;
 mod report;
+mod selection;
 mod timeline;

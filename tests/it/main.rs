@@ -9,6 +9,7 @@
 mod support;
 
 mod analysis;
+mod ask;
 mod bad_input;
 mod cli;
 mod doctor;

@@ -29,7 +29,8 @@ fn spawn(place: &Place, arguments: &[&str]) -> String {
 }
 
 /// A task that says in the file `began` that it runs, and ends once there is a file `go`.
-const UNTIL_GO: &str = "run `echo x >>began; until [ -e go ]; do sleep 0.01; done`";
+const UNTIL_GO: &str =
+    "run `echo x >>began; until [ -e go ] || ! [ -e began ]; do sleep 0.01; done`";
 
 /// The job's row in `workers --json`.
 #[track_caller]

@@ -109,6 +109,19 @@ fn nothing_of_a_model_s_worker_is_written_with_its_secrets() {
     assert!(sent.contains(&shaped) && sent.contains(&named), "{sent}");
 }
 
+/// Its goal is in its own files, in its calls and in its workers' tasks; only the workers get it whole.
+#[test]
+fn nothing_of_a_supervisor_is_written_with_its_secrets() {
+    let shaped = shaped();
+    let place = Place::new();
+    let goal = format!("run `printf %s {shaped} | wc -c`; say token: {shaped}");
+    let answer = place.run(&["ask", &goal]).answer();
+    assert!(answer.contains("2 of 2 tasks succeeded."), "{answer}");
+    let n_bytes = format!("printed: {}\n", shaped.len());
+    assert!(answer.contains(&n_bytes), "{answer}");
+    assert!(!answer.contains(MARK), "{answer}");
+}
+
 #[test]
 fn nothing_of_a_program_is_written_with_its_secrets() {
     let (shaped, named) = (shaped(), named());

@@ -5,6 +5,23 @@ use std::process::{Command, ExitCode};
 use crate::workspace::Workspace;
 
 pub(crate) fn run(args: &[String]) -> anyhow::Result<ExitCode> {
+    let workspace = Workspace::find()?;
+    // Some of them measure the program.
+    let build = [
+        "build",
+        "--profile",
+        "bench",
+        "--locked",
+        "--package",
+        "triscope",
+    ];
+    let status = Command::new(workspace.cargo_program())
+        .args(build)
+        .current_dir(workspace.root())
+        .status()?;
+    if !status.success() {
+        return Ok(ExitCode::FAILURE);
+    }
     run_program(args)
 }
 

@@ -59,8 +59,6 @@ pub(crate) struct Entry {
     pub(crate) name: String,
     /// Whether it is a directory itself, and no link to one.
     pub(crate) is_dir: bool,
-    #[cfg_attr(not(feature = "index"), expect(dead_code, reason = "the index asks"))]
-    pub(crate) inode: u64,
 }
 
 /// A directory held open by its descriptor.
@@ -134,26 +132,39 @@ impl Dir {
     /// What is in this directory; names that are not UTF-8 are left out.
     pub(crate) fn entries(&self) -> io::Result<Vec<Entry>> {
         let mut entries = Vec::new();
-        for entry in rustix::fs::Dir::read_from(&self.fd)? {
-            let entry = entry?;
-            if let Ok(name) = entry.file_name().to_str()
-                && !matches!(name, "." | "..")
-            {
-                let file_type = match entry.file_type() {
-                    // Not every filesystem tells; one that is gone meanwhile is nothing.
-                    FileType::Unknown => {
-                        statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW).map(|it| type_of(&it))
-                    }
-                    known => Ok(known),
-                };
+        self.each_entry(|name, file_type, _| {
+            if let Ok(name) = name.to_str() {
                 entries.push(Entry {
                     name: name.to_owned(),
-                    is_dir: file_type == Ok(FileType::Directory),
-                    inode: entry.ino(),
+                    is_dir: file_type == Some(FileType::Directory),
                 });
             }
-        }
+        })?;
         Ok(entries)
+    }
+
+    /// Hands all that is in this directory to `take`: its name, what it is unless it is gone meanwhile, and its inode.
+    pub(crate) fn each_entry(
+        &self,
+        mut take: impl FnMut(&CStr, Option<FileType>, u64),
+    ) -> io::Result<()> {
+        for entry in rustix::fs::Dir::read_from(&self.fd)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            if matches!(name.to_bytes(), b"." | b"..") {
+                continue;
+            }
+            let file_type = match entry.file_type() {
+                // Not every filesystem tells.
+                FileType::Unknown => {
+                    let stat = statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW);
+                    stat.ok().map(|it| type_of(&it))
+                }
+                known => Some(known),
+            };
+            take(name, file_type, entry.ino());
+        }
+        Ok(())
     }
 
     /// Opens the directory `name` in this one, unless something is mounted there.

@@ -23,7 +23,8 @@
 //! ```
 //!
 //! Features: `tokio` adds `ArtifactStore::unblock`, which calls the blocking methods from async code. `flush` of a sink
-//! can be awaited or waited for without it. `index` lets `list` keep a cache in SQLite, for stores with many workers.
+//! can be awaited or waited for without it. `index` lets `list` keep a cache in SQLite, for stores with many workers, and
+//! `CallIndex` tell which of them a report need not read.
 
 mod activity;
 mod artifact;
@@ -59,6 +60,8 @@ mod tests;
 #[doc = include_str!("../README.md")]
 mod readme {}
 
+#[cfg(feature = "index")]
+pub use crate::index::{CallIndex, WantedCalls};
 pub use crate::{
     activity::{ActivityFile, OpenCall},
     data_dir::{DATA_DIR_VARIABLE, IfMissing, data_dir},

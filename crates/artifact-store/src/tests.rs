@@ -1,5 +1,7 @@
 //! What users of a store see.
 
+#[cfg(feature = "index")]
+mod calls;
 mod confined;
 mod data_dir;
 mod death;

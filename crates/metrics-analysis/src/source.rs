@@ -3,7 +3,7 @@
 
 use std::{
     ffi::{OsStr, OsString},
-    fs::{self, File},
+    fs::{self, File, FileType as FileKind},
     io::{self, Read},
     os::{
         fd::{AsFd, OwnedFd},
@@ -26,6 +26,8 @@ const MAX_METADATA_BYTES: u64 = 64 << 20;
 pub enum Input {
     /// A file of events or log lines (plain, gzip or zstd), a worker's directory, or a data directory.
     Path(PathBuf),
+    /// A data directory, of whose workers only those in the directories with these names are read.
+    Workers(PathBuf, Vec<OsString>),
     /// Standard input.
     Stdin,
 }
@@ -334,7 +336,11 @@ impl Read for Zstd {
 
 /// The workers in a data directory, one by one: there may be a million.
 #[derive(Debug)]
-pub(crate) struct Names(fs::ReadDir);
+pub(crate) enum Names {
+    All(fs::ReadDir),
+    /// Those that were asked for.
+    Of(PathBuf, std::vec::IntoIter<OsString>),
+}
 
 /// An entry of a data directory.
 #[derive(Debug)]
@@ -346,7 +352,23 @@ pub(crate) enum Name {
 
 impl Names {
     pub(crate) fn of(dir: &Dir) -> io::Result<Self> {
-        fs::read_dir(&dir.path).map(Self)
+        fs::read_dir(&dir.path).map(Self::All)
+    }
+
+    pub(crate) fn some(dir: &Dir, names: Vec<OsString>) -> Self {
+        Self::Of(dir.path.clone(), names.into_iter())
+    }
+
+    /// The next name and what it is of.
+    fn entry(&mut self) -> Option<io::Result<(OsString, io::Result<FileKind>)>> {
+        match self {
+            Self::All(entries) => Some(entries.next()?.map(|it| (it.file_name(), it.file_type()))),
+            Self::Of(dir, names) => {
+                let name = names.next()?;
+                let kind = fs::symlink_metadata(dir.join(&name)).map(|it| it.file_type());
+                Some(Ok((name, kind)))
+            }
+        }
     }
 }
 
@@ -355,22 +377,23 @@ impl Iterator for Names {
 
     fn next(&mut self) -> Option<Name> {
         loop {
-            let entry = match self.0.next()? {
+            let (name, kind) = match self.entry()? {
                 Ok(entry) => entry,
                 Err(error) => return Some(Name::Refused(PathBuf::new(), error.to_string())),
             };
-            let name = entry.file_name();
             if name.as_bytes().starts_with(b".") {
                 continue; // triscope's own.
             }
-            match entry.file_type() {
+            match kind {
                 Ok(kind) if kind.is_dir() => return Some(Name::Worker(name)),
                 Ok(kind) if kind.is_symlink() => {
                     let reason = "a symbolic link, not followed".to_owned();
-                    return Some(Name::Refused(entry.path(), reason));
+                    return Some(Name::Refused(name.into(), reason));
                 }
                 Ok(_) => {}
-                Err(error) => return Some(Name::Refused(entry.path(), error.to_string())),
+                // Gone since its name was read.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Some(Name::Refused(name.into(), error.to_string())),
             }
         }
     }

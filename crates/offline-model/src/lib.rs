@@ -39,6 +39,19 @@
 //! answered with the beginning of the text behind its first blank line: the sentences that fit 150
 //! characters, or else as many words, and `…`.
 //!
+//! # As a supervisor
+//!
+//! If `spawn_worker` is among the tools, the model hands the work to others instead of doing it. It understands nothing of
+//! the goal but where its parts end, each of which becomes the task of one worker:
+//!
+//! - A part ends with its line, at a semicolon, behind a sentence's `.`, `!` or `?`, and before `and then`. A text in
+//!   backticks is never split. A mark such as `-` or `2.` before a part is left out.
+//! - Workers of parts work side by side; a part behind `and then`, or that begins with `then`, waits for those before
+//!   it. No worker sees what another one found.
+//! - Once all have ended it asks for the metrics of the slowest. The answer says how many succeeded and which did not, then
+//!   each part with what its worker answered, head included, and where the slowest one's time went.
+//! - The first [`MAX_STEPS`] parts are done, and the answer says so. Nothing is tried twice.
+//!
 //! # Example
 //!
 //! ```
@@ -73,6 +86,7 @@ mod answer;
 mod plan;
 mod progress;
 mod summary;
+mod supervise;
 mod verbs;
 mod words;
 

@@ -4,9 +4,9 @@
 mod tests;
 
 use async_trait::async_trait;
-use worker_runner::{ChatModel, ChatReply, ChatRequest, Message, ModelError, Role};
+use worker_runner::{ChatModel, ChatReply, ChatRequest, Message, ModelError, Role, ToolRequest};
 
-use crate::{answer, plan::Plan, progress::Progress, summary};
+use crate::{answer, plan::Plan, progress::Progress, summary, supervise};
 
 /// The name of [`OfflineModel`] on all three tiers.
 pub const OFFLINE_MODEL: &str = "offline-rules";
@@ -36,7 +36,7 @@ impl ChatModel for OfflineModel {
     }
 }
 
-fn reply(request: ChatRequest<'_>) -> Message {
+pub(crate) fn reply(request: ChatRequest<'_>) -> Message {
     if let Some(text) = summary::text_to_summarize(request) {
         return Message::text(Role::Assistant, summary::summarize(text));
     }
@@ -51,12 +51,20 @@ fn reply(request: ChatRequest<'_>) -> Message {
         ),
         None => ("", &[][..]),
     };
+    if supervise::is_supervisor(request.tools) {
+        return supervise::reply(task, later, request);
+    }
     let plan = Plan::new(task);
-    let progress = Progress::new(&plan, later, request.tools);
+    let progress = Progress::new(plan.wishes(), later, request.tools);
     let tool_calls = progress.next_requests(request.messages);
     if tool_calls.is_empty() {
         return Message::text(Role::Assistant, answer::answer(&plan, &progress));
     }
+    asks_for(tool_calls)
+}
+
+/// A message that only asks for tools.
+pub(crate) fn asks_for(tool_calls: Vec<ToolRequest>) -> Message {
     Message {
         tool_calls,
         ..Message::text(Role::Assistant, "")

@@ -6,6 +6,7 @@ mod tests;
 use serde_json::json;
 
 use crate::{
+    progress::Wish,
     verbs::{Opening, opening},
     words::{Kind, Words},
 };
@@ -86,6 +87,12 @@ impl Action<'_> {
 }
 
 impl<'a> Plan<'a> {
+    /// What each step wants.
+    pub(crate) fn wishes(&self) -> impl Iterator<Item = Wish> {
+        let steps = self.steps.iter();
+        steps.map(|step| (step.action.tool_call(), step.turn))
+    }
+
     /// Reads a task.
     pub(crate) fn new(task: &'a str) -> Self {
         let mut splitter = Splitter {

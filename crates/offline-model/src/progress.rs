@@ -4,7 +4,8 @@ use std::collections::{HashMap, HashSet};
 
 use worker_runner::{Message, Role, ToolDefinition, ToolRequest};
 
-use crate::plan::Plan;
+/// What a step wants: a tool's name and the arguments as JSON, if it takes one, and the turn to ask for it in.
+pub(crate) type Wish = (Option<(&'static str, String)>, usize);
 
 /// What has become of each step of a plan, in its order.
 #[derive(Debug)]
@@ -30,8 +31,12 @@ pub(crate) enum State<'a> {
 }
 
 impl<'a> Progress<'a> {
-    /// Compares a plan with the messages behind its task.
-    pub(crate) fn new(plan: &Plan<'_>, messages: &'a [Message], tools: &[ToolDefinition]) -> Self {
+    /// Compares what the steps want with the messages behind the task.
+    pub(crate) fn new(
+        wishes: impl Iterator<Item = Wish>,
+        messages: &'a [Message],
+        tools: &[ToolDefinition],
+    ) -> Self {
         let offered: HashSet<&str> = tools.iter().map(|tool| tool.name.as_str()).collect();
         let outputs: HashMap<&str, &str> = messages
             .iter()
@@ -45,8 +50,8 @@ impl<'a> Progress<'a> {
             .iter()
             .flat_map(|message| &message.tool_calls)
             .collect();
-        let states = plan.steps.iter().map(|step| {
-            let Some((tool, arguments)) = step.action.tool_call() else {
+        let states = wishes.map(|(wish, turn)| {
+            let Some((tool, arguments)) = wish else {
                 return State::NoTool;
             };
             let call = calls
@@ -60,7 +65,7 @@ impl<'a> Progress<'a> {
                 None if offered.contains(tool) => State::Pending {
                     tool,
                     arguments,
-                    turn: step.turn,
+                    turn,
                 },
                 None => State::NotOffered { tool },
             }

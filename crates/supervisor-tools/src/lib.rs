@@ -40,7 +40,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! [`SupervisorTools::definitions`] gives the tools to a model, [`SUPERVISOR_PROMPT`] tells it how to use them. A
+//! [`SupervisorTools::definitions`] gives the tools to a model, [`SUPERVISOR_PROMPT`] tells it how to use them. With
+//! [`SupervisorTools::for_agent`] and [`SupervisorTools::spawn_with`] the supervisor is a job and a worker itself. A
 //! [`RunnerSource`] chooses the agent by the model that a job names. The [`JobBook`] is one SQLite file that any number
 //! of processes share; it works without a supervisor too. Jobs may wait in it for whichever process takes them:
 //! [`Supervisor::submit`] and [`Supervisor::work`].

@@ -12,7 +12,7 @@ use metrics_core::{TraceContext, WorkerId};
 use model_prices::PriceTable;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio_util::task::TaskTracker;
-use worker_runner::{CancellationToken, RunOptions, WorkerEvent};
+use worker_runner::{CancellationToken, RunOptions, WorkerEvent, WorkerRunner};
 
 use crate::{
     FinalStatus, Job, JobBook, JobBookError, JobId, JobStatus, NewJob, NoRunner, RunId,
@@ -205,25 +205,14 @@ impl Supervisor {
     pub async fn submit(&self, mut job: NewJob, run_by: RunBy) -> Result<JobId, SupervisorError> {
         let runner = self.0.runners.runner(job.model.as_deref())?;
         let with_secrets = match run_by {
-            RunBy::Here => {
-                let written = runner.redacted(&job.task);
-                let task = std::mem::replace(&mut job.task, written);
-                (task != job.task).then_some(task)
-            }
+            RunBy::Here => hide_secrets(&mut job, &runner),
             // Whoever takes it needs it as it is.
             RunBy::Takers | RunBy::TakersElseHere => None,
         };
         if job.settings.is_empty() {
             job.settings = self.0.runners.settings();
         }
-        if let Some(parent) = MetricsCollector::current() {
-            // A worker started inside a scope is that worker's child in the trace, whichever process runs it.
-            job.traceparent = job
-                .traceparent
-                .or_else(|| parent_of(MetricsCollector::child_trace()));
-            let parent = || parent.worker_id().clone();
-            job.parent_worker_id = job.parent_worker_id.or_else(|| Some(parent()));
-        }
+        place_in_trace(&mut job);
         let owner = job.owner.clone();
         let (added, answer) = oneshot::channel();
         let this = self.clone();
@@ -250,6 +239,40 @@ impl Supervisor {
             }
         };
         self.0.tasks.spawn(task);
+        let answer = answer.await;
+        answer.unwrap_or_else(|it| Err(SupervisorError::BrokenOff(it.to_string())))
+    }
+
+    /// Writes a job down and runs it here at once, with a runner of its own instead of its model's.
+    ///
+    /// It is for a job that hands work to others and waits for them: it takes no place among those that run side by side,
+    /// or such jobs could take all places and wait for ever. No other process ever runs it.
+    ///
+    /// # Errors
+    /// [`SupervisorError::Book`]; [`SupervisorError::ShuttingDown`].
+    pub async fn spawn_with(
+        &self,
+        mut job: NewJob,
+        runner: WorkerRunner,
+    ) -> Result<JobId, SupervisorError> {
+        let with_secrets = hide_secrets(&mut job, &runner);
+        place_in_trace(&mut job);
+        let (added, answer) = oneshot::channel();
+        let this = self.clone();
+        // A task of its own, as for any other job.
+        self.0.tasks.spawn(async move {
+            let mut job = match this.add_running(job).await {
+                Ok(job) => job,
+                Err(error) => return drop(added.send(Err(error))),
+            };
+            let running = this.note_running(job.id);
+            let _ = added.send(Ok(job.id));
+            if let Some(task) = with_secrets {
+                job.task = task;
+            }
+            this.run_job(job, Some(runner), running.cancel.clone())
+                .await;
+        });
         let answer = answer.await;
         answer.unwrap_or_else(|it| Err(SupervisorError::BrokenOff(it.to_string())))
     }
@@ -355,6 +378,24 @@ impl Supervisor {
         })
     }
 
+    /// What all workers of this process are doing right now, in the order of their jobs.
+    pub fn activities(&self) -> Vec<(JobId, Activity)> {
+        let mut ids: Vec<_> = self.0.running().keys().copied().collect();
+        ids.sort_unstable();
+        let activity = |id| Some((id, self.activity(id)?));
+        ids.into_iter().filter_map(activity).collect()
+    }
+
+    /// Stops all that this process runs and has queued but the job `id`, such as what a job leaves behind that has ended.
+    pub async fn cancel_all_but(&self, id: JobId) {
+        for (other, running) in &*self.0.running() {
+            if *other != id {
+                running.cancel.cancel();
+            }
+        }
+        self.cancel_queue().await;
+    }
+
     /// Waits until this process runs no job any more, summaries included.
     pub async fn idle(&self) {
         // A tracker is waited for while it is closed; it takes new tasks all the same.
@@ -406,6 +447,17 @@ impl Supervisor {
         added
     }
 
+    async fn add_running(&self, job: NewJob) -> Result<Job, SupervisorError> {
+        if self.0.stop.is_cancelled() {
+            return Err(SupervisorError::ShuttingDown);
+        }
+        let added = self.unblock(move |it| {
+            let now = it.store.clock().timestamp();
+            Ok(it.book.add_running(&job, it.run, now)?)
+        });
+        added.await
+    }
+
     /// Runs a queued job of this process, once there is room.
     async fn run(&self, id: JobId) {
         let permit = tokio::select! {
@@ -428,7 +480,7 @@ impl Supervisor {
             })
             .await;
         match claimed {
-            Ok(Some(job)) => self.run_job(job, running.cancel.clone()).await,
+            Ok(Some(job)) => self.run_job(job, None, running.cancel.clone()).await,
             Ok(None) => {} // Cancelled, or taken by another process, while it waited.
             Err(error) => {
                 tracing::error!(%error, job_id = id.get(), "cannot claim a job");
@@ -457,8 +509,13 @@ impl Supervisor {
         }
     }
 
-    /// Runs a job that this process has claimed.
-    pub(crate) async fn run_job(&self, job: Job, cancel: CancellationToken) {
+    /// Runs a job that this process has claimed, with `own` or its model's runner.
+    pub(crate) async fn run_job(
+        &self,
+        job: Job,
+        own: Option<WorkerRunner>,
+        cancel: CancellationToken,
+    ) {
         let _following = self.follow_book(); // Somebody elsewhere may want it to end.
         let (id, is_shared) = (job.id, job.is_shared);
         let (events, received) = mpsc::unbounded_channel();
@@ -480,10 +537,10 @@ impl Supervisor {
         // A task of its own: whatever panics in it ends the job, and not what keeps the book.
         let run = tokio::spawn(async move {
             let runners = &this.0.runners;
-            let runner = if job.spawned_by == this.0.run {
-                runners.runner(job.model.as_deref())?
-            } else {
-                runners.runner_for(job.model.as_deref(), &job.settings)?
+            let runner = match own {
+                Some(own) => own,
+                None if job.spawned_by == this.0.run => runners.runner(job.model.as_deref())?,
+                None => runners.runner_for(job.model.as_deref(), &job.settings)?,
             };
             let with_secrets = this.tasks_with_secrets().get(&id).cloned();
             let task = with_secrets.unwrap_or(job.task);
@@ -587,6 +644,26 @@ impl Supervisor {
     /// Wakes whoever waits for a job.
     fn say_ended(&self) {
         self.0.ended.send_modify(|it| *it += 1);
+    }
+}
+
+/// Takes the secrets out of the task that is to be written down; gives it as it was, if it had any.
+fn hide_secrets(job: &mut NewJob, runner: &WorkerRunner) -> Option<String> {
+    let written = runner.redacted(&job.task);
+    let task = std::mem::replace(&mut job.task, written);
+    (task != job.task).then_some(task)
+}
+
+/// A job added inside a worker's scope is that worker's child in the trace, whichever process runs it.
+fn place_in_trace(job: &mut NewJob) {
+    let Some(parent) = MetricsCollector::current() else {
+        return;
+    };
+    if job.traceparent.is_none() {
+        job.traceparent = parent_of(MetricsCollector::child_trace());
+    }
+    if job.parent_worker_id.is_none() {
+        job.parent_worker_id = Some(parent.worker_id().clone());
     }
 }
 

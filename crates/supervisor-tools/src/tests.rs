@@ -17,4 +17,5 @@ mod queue;
 mod results;
 mod shut_down;
 mod spawning;
+mod supervising;
 mod support;

@@ -1,6 +1,7 @@
 //! The tools a supervisor calls: arguments in, text out. Bad input gets a text that begins with `Error: ` and says what to
 //! do next.
 
+mod agent;
 mod arguments;
 mod call;
 mod definitions;
@@ -17,7 +18,7 @@ use artifact_store::{
 use metrics_collector::{CallKind, InFlightCall};
 use metrics_core::{Timestamp, TraceContext, WorkerId};
 use serde_json::{Value, json};
-use worker_runner::{DEFAULT_TIMEOUT, ToolDefinition};
+use worker_runner::{DEFAULT_TIMEOUT, ToolDefinition, WorkerRunner};
 
 use crate::{
     Activity, Cancelled, Job, JobId, JobRef, JobStatus, NewJob, RunBy, Supervisor, SupervisorError,
@@ -164,6 +165,30 @@ impl SupervisorTools {
     /// # Errors
     /// [`ToolFailure::Refused`] for an empty task or an unknown model.
     pub async fn spawn(&self, request: &SpawnRequest) -> Result<JobId, ToolFailure> {
+        let job = self.new_job(request)?;
+        let id = self.supervisor.submit(job, self.run_by).await;
+        id.map_err(|error| match error {
+            SupervisorError::UnknownModel(_) => ToolFailure::Refused(format!("{error}.")),
+            other => other.into(),
+        })
+    }
+
+    /// The same for a job that this process runs at once with a runner of its own, such as a supervisor's:
+    /// [`Supervisor::spawn_with`].
+    ///
+    /// # Errors
+    /// [`ToolFailure::Refused`] for an empty task.
+    pub async fn spawn_with(
+        &self,
+        request: &SpawnRequest,
+        runner: WorkerRunner,
+    ) -> Result<JobId, ToolFailure> {
+        let job = self.new_job(request)?;
+        Ok(self.supervisor.spawn_with(job, runner).await?)
+    }
+
+    /// The job that is asked for, if it makes sense.
+    fn new_job(&self, request: &SpawnRequest) -> Result<NewJob, ToolFailure> {
         if request.task.trim().is_empty() {
             return Err(ToolFailure::Refused(
                 "the task is empty. Say in a sentence or more what the worker shall do.".to_owned(),
@@ -182,7 +207,7 @@ impl SupervisorTools {
             ));
         }
         let owner = self.owner.as_deref();
-        let job = NewJob {
+        Ok(NewJob {
             model: request.model.clone(),
             timeout: request.timeout,
             max_attempts: request.max_attempts,
@@ -192,14 +217,7 @@ impl SupervisorTools {
                 owner.unwrap_or(artifact_store::DEFAULT_OWNER),
                 &*request.task,
             )
-        };
-        self.supervisor
-            .submit(job, self.run_by)
-            .await
-            .map_err(|error| match error {
-                SupervisorError::UnknownModel(_) => ToolFailure::Refused(format!("{error}.")),
-                other => other.into(),
-            })
+        })
     }
 
     /// Recent jobs and workers, a line each.

@@ -138,7 +138,7 @@ impl Supervisor {
         tell(events.as_ref(), || WorkEvent::Taken(Box::new(job.clone())));
         {
             let running = self.note_running(id);
-            self.run_job(job, running.cancel.clone()).await;
+            self.run_job(job, None, running.cancel.clone()).await;
         }
         drop(permit);
         let job = self.unblock(move |it| it.job(id, None)).await;

@@ -69,6 +69,9 @@ pub(crate) enum Command {
     Demo(Demo),
     /// Run one worker on a task and print its result
     Run(Run),
+    /// Let a supervisor hand the parts of a goal to workers and print its answer
+    #[command(after_help = ASK_HELP)]
+    Ask(Ask),
     /// Write a task down for `triscope work` and print its job number
     Spawn(Spawn),
     /// Take tasks from the queue and run them, until stopped
@@ -144,6 +147,41 @@ pub(crate) struct Run {
     #[arg(long, value_parser = parse_timeout, value_name = "TIME", allow_negative_numbers = true)]
     pub(crate) timeout: Option<Duration>,
     /// Whose the worker is
+    #[arg(long, default_value = artifact_store::DEFAULT_OWNER, value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) owner: String,
+    /// Print an object for programs
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) recording: Recording,
+    #[command(flatten)]
+    pub(crate) tools: ToolArgs,
+}
+
+const ASK_HELP: &str = "\
+The supervisor is a worker itself, with a job and metrics of its own; the workers that it spawns are below it in \
+`triscope trace`. They have the tools of `triscope run`, and are cancelled when it ends.
+
+With offline-rules it understands nothing: each line, sentence or part before a semicolon goes to a worker of its own, side \
+by side; what follows `and then` waits for those before. The answer is what they answered, which of them failed, and where \
+the slowest one's time went.
+
+Exit codes: 0 the supervisor gave an answer, however its workers ended; 1 it failed, ran out of time or was cancelled; 2 bad \
+usage; 3 data directory or store unusable; 129 SIGHUP; 130 Ctrl-C; 131 SIGQUIT; 143 SIGTERM.";
+
+#[derive(Debug, Args)]
+pub(crate) struct Ask {
+    /// What is to be found out or done, such as "calculate 7*6; tell the time"
+    pub(crate) goal: String,
+    #[command(flatten)]
+    pub(crate) models: ModelArgs,
+    /// The model that its workers ask, of the same server, or offline-rules [default: that of --model]
+    #[arg(long, value_name = "MODEL", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) worker_model: Option<String>,
+    /// Stop it and its workers after so long, such as 90, 1.5s or 5m [default: 30m; each worker: 5m]
+    #[arg(long, value_parser = parse_timeout, value_name = "TIME", allow_negative_numbers = true)]
+    pub(crate) timeout: Option<Duration>,
+    /// Whose the supervisor and its workers are
     #[arg(long, default_value = artifact_store::DEFAULT_OWNER, value_parser = NonEmptyStringValueParser::new())]
     pub(crate) owner: String,
     /// Print an object for programs

@@ -1,6 +1,7 @@
 //! The commands, a module each where there is something to them.
 
 mod analysis;
+mod ask;
 mod completions;
 mod demo;
 mod demo_server;
@@ -32,7 +33,7 @@ use crate::{
     tools::ToolArgs,
 };
 
-/// The commands that neither wait for anything nor write: they answer before a runtime would have started.
+/// The commands that neither wait for anything nor write, but an index: they answer before a runtime would have started.
 pub(crate) fn at_once(cli: &Cli) -> Option<Exit> {
     let common = &cli.common;
     Some(match &cli.command {
@@ -71,9 +72,11 @@ pub(crate) async fn run(cli: Cli) -> Exit {
             app
         }),
         // The worker's tools work where the program was called.
-        Command::Run(_) | Command::Spawn(_) | Command::Mcp(_) => std::env::current_dir()
-            .context("cannot tell the current directory")
-            .and_then(|root| App::open(common, IfMissing::Create, &root, mode, models)),
+        Command::Run(_) | Command::Ask(_) | Command::Spawn(_) | Command::Mcp(_) => {
+            std::env::current_dir()
+                .context("cannot tell the current directory")
+                .and_then(|root| App::open(common, IfMissing::Create, &root, mode, models))
+        }
         Command::Work(arguments) => {
             App::open_for(arguments.concurrency.get(), common, mode, models)
         }
@@ -91,6 +94,7 @@ pub(crate) async fn run(cli: Cli) -> Exit {
             None => Ok(Exit::Done), // Opened together above.
         },
         Command::Run(arguments) => run::run(&app, arguments).await,
+        Command::Ask(arguments) => ask::ask(&app, arguments).await,
         Command::Spawn(arguments) => queue::spawn(&app, arguments).await,
         Command::Work(arguments) => work::work(&app, arguments).await,
         Command::Wait(arguments) => queue::wait(&app, arguments).await,
@@ -118,6 +122,12 @@ impl Command {
         match self {
             Self::Demo(arguments) => Models::new(&arguments.models, &ToolArgs::default(), prices),
             Self::Run(arguments) => Models::new(&arguments.models, &arguments.tools, prices),
+            Self::Ask(arguments) => Models::with_worker_model(
+                &arguments.models,
+                arguments.worker_model.as_deref(),
+                &arguments.tools,
+                prices,
+            ),
             Self::Spawn(arguments) => {
                 Models::for_others(&arguments.models, &arguments.tools, prices)
             }
@@ -130,6 +140,7 @@ impl Command {
         match self {
             Self::Demo(arguments) => arguments.recording.mode,
             Self::Run(arguments) => arguments.recording.mode,
+            Self::Ask(arguments) => arguments.recording.mode,
             Self::Work(arguments) => arguments.recording.mode,
             Self::Exec(arguments) => arguments.recording.mode,
             Self::Mcp(arguments) => arguments.recording.mode,

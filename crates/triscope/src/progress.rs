@@ -7,11 +7,11 @@ use supervisor_tools::{Activity, JobId, one_line};
 
 use crate::app::App;
 
-/// Shows what the jobs are doing until it is dropped.
+/// Shows what the workers of this process are doing until it is dropped.
 pub(crate) struct Progress(Option<tokio::task::JoinHandle<()>>, Option<ProgressBar>);
 
 impl Progress {
-    pub(crate) fn show(app: &App, jobs: Vec<JobId>) -> Self {
+    pub(crate) fn show(app: &App) -> Self {
         // Log lines on the same terminal say more, and would break the line.
         if app.verbose || !std::io::stderr().is_terminal() {
             return Self(None, None);
@@ -25,11 +25,7 @@ impl Progress {
             let mut ticks = tokio::time::interval(Duration::from_millis(100));
             loop {
                 ticks.tick().await;
-                let running: Vec<_> = jobs
-                    .iter()
-                    .filter_map(|id| Some((*id, supervisor.activity(*id)?)))
-                    .collect();
-                for_task.set_message(describe(&running));
+                for_task.set_message(describe(&supervisor.activities()));
                 for_task.tick();
             }
         });

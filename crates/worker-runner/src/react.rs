@@ -128,23 +128,27 @@ impl ReactAgent {
                 (n, self.call_tool(request, context).await)
             })
             .collect();
-        let mut outputs = vec![None; requests.len()];
+        let mut outputs = Outputs {
+            requests,
+            so_far: vec![None; requests.len()],
+            context,
+        };
         let mut critical = None;
         while let Some((n, output)) = calls.next().await {
             match output {
-                Ok(output) => outputs[n] = Some(output),
+                Ok(output) => outputs.so_far[n] = Some(output),
                 Err(error) => {
-                    outputs[n] = Some(format!("Error: {error}"));
+                    outputs.so_far[n] = Some(format!("Error: {error}"));
                     critical = Some(error);
                     break;
                 }
             }
         }
         drop(calls);
-        for (request, output) in requests.iter().zip(outputs) {
-            let output = output.unwrap_or_else(|| "Error: cancelled".to_owned());
-            context.say(Message::tool_output(&request.id, output));
+        for output in &mut outputs.so_far {
+            output.get_or_insert_with(|| "Error: cancelled".to_owned());
         }
+        drop(outputs);
         critical.map_or(Ok(()), Err)
     }
 
@@ -207,6 +211,24 @@ impl ReactAgent {
             _ => format!("use one of {}", known.join(", ")),
         };
         ToolError::BadArguments(format!("there is no tool `{}`; {advice}", cut(name, 100)))
+    }
+}
+
+/// What the calls of one turn answered. They are said in the order of the requests when this goes: where the worker is
+/// stopped in the middle of a turn, those that there are.
+struct Outputs<'a> {
+    requests: &'a [ToolRequest],
+    so_far: Vec<Option<String>>,
+    context: &'a AgentContext,
+}
+
+impl Drop for Outputs<'_> {
+    fn drop(&mut self) {
+        for (request, output) in self.requests.iter().zip(self.so_far.drain(..)) {
+            if let Some(output) = output {
+                self.context.say(Message::tool_output(&request.id, output));
+            }
+        }
     }
 }
 

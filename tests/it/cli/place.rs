@@ -88,7 +88,7 @@ impl Place {
     /// Starts a worker that runs until the file `go` is in the folder; it is in its shell command already.
     #[track_caller]
     pub(crate) fn worker_until_go(&self) -> Background {
-        let task = "run `touch busy; until [ -e go ]; do sleep 0.01; done`";
+        let task = "run `touch busy; until [ -e go ] || ! [ -e busy ]; do sleep 0.01; done`";
         let running = Background::start(&mut self.command(&["run", task]));
         eventually("the worker's command", || self.has("busy"));
         running

@@ -3,9 +3,10 @@
 use super::Place;
 use crate::support::{finish, triscope};
 
-const COMMANDS: [&str; 12] = [
+const COMMANDS: [&str; 13] = [
     "demo",
     "run",
+    "ask",
     "exec",
     "workers",
     "result",

@@ -32,20 +32,26 @@ const BESIDE: [&str; 3] = [
     "index.sqlite-shm",
 ];
 /// Counted up with every change of [`SCHEMA`] or of what its columns mean.
-const FORMAT: i64 = 1;
+const FORMAT: i64 = 2;
 
 // `names` is the stamp of the data directory that the names were read from; `dir` is the inode of a worker's directory,
 // `second` what its name tells, `created_at` in microseconds, `stamp` that of the metadata.json that `json` was read from.
 // A worker that is not settled has no status, and comes first in its second, as its time is not known.
+// `first_end` and `last_end` are when its first and last call ended, in microseconds, where that is believed; `calls` is the
+// stamp of the metrics.jsonl that they were read from, empty if it cannot be believed, NULL if nobody has looked yet.
+// `odd` holds names that are no worker's in a list, but that whoever reads all calls meets: links, names not in UTF-8.
 // SQLite reads this each time the file is opened, so there is nothing in it that need not be.
 const SCHEMA: &str = "
 CREATE TABLE state (format INTEGER, boot TEXT, seal INTEGER, names BLOB, is_full INTEGER);
 CREATE TABLE worker (
-id TEXT UNIQUE, dir INTEGER, second TEXT, created_at INTEGER, status TEXT, owner TEXT, stamp BLOB, json TEXT
+id TEXT UNIQUE, dir INTEGER, second TEXT, created_at INTEGER, status TEXT, owner TEXT, stamp BLOB, json TEXT,
+calls BLOB, first_end INTEGER, last_end INTEGER
 );
+CREATE TABLE odd (name BLOB);
 CREATE INDEX by_time ON worker (second, created_at, id);
 CREATE INDEX by_status ON worker (status, second, created_at, id);
 CREATE INDEX by_owner ON worker (owner, second, created_at, id);
+CREATE INDEX by_calls ON worker (last_end, first_end);
 ";
 
 /// The index cannot be used now. Nobody is told why, as the directories know the answer, too.

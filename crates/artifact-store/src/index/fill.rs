@@ -18,10 +18,10 @@ use super::{
     newest::Change,
     settled::{self, Settled},
 };
-use crate::confined::Dir;
+use crate::{confined::Dir, data_dir::OWN_DIR};
 
 /// Workers that are written with one turn, some milliseconds long.
-const BATCH: usize = 500;
+pub(super) const BATCH: usize = 500;
 /// The same where nothing but their names is written.
 const NAMES_BATCH: usize = 2000;
 /// How long it waits for a turn.
@@ -41,10 +41,10 @@ pub(super) struct Filler {
 }
 
 impl Filler {
-    pub(super) fn new(data_dir: PathBuf, own_dir: PathBuf) -> Self {
+    pub(super) fn new(data_dir: PathBuf) -> Self {
         Self {
+            own_dir: data_dir.join(OWN_DIR),
             data_dir,
-            own_dir,
             is_over: Arc::default(),
             thread: Mutex::default(),
         }
@@ -113,7 +113,7 @@ impl Filling {
         };
         self.add_names(&mut index)?;
         let unsettled = {
-            let sql = "SELECT id FROM worker WHERE status IS NULL ORDER BY second DESC";
+            let sql = "SELECT id FROM worker WHERE calls IS NULL ORDER BY second DESC";
             let _lock = self.turn()?;
             let mut statement = index.connection.prepare(sql)?;
             let ids = statement.query_map([], |row| row.get(0))?;
@@ -157,7 +157,7 @@ impl Filling {
         let mut changes = Vec::new();
         for id in ids {
             self.go_on()?;
-            changes.extend(Settled::read(&dir, id).map(Change::Settle));
+            changes.extend(Settled::read_with_calls(&dir, id).map(Change::Settle));
         }
         Ok(changes)
     }

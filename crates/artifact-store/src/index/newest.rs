@@ -4,11 +4,13 @@ use metrics_core::WorkerId;
 use rusqlite::{ToSql, Transaction, params};
 
 use super::{
+    calls::Calls,
     file::{IndexFile, Unusable},
     settled::{Settled, is_unchanged},
 };
 use crate::{
-    ArtifactStore, WorkerFilter, WorkerList, confined::Dir, list, liveness::Pulses, worker_id,
+    ArtifactStore, WorkerFilter, WorkerList, confined::Dir, list, liveness::Pulses,
+    worker::file_names, worker_id,
 };
 
 /// Of a second's workers behind the last one wanted, so many are looked at for damage, which a walk would name.
@@ -27,8 +29,10 @@ impl Change {
         match self {
             Self::Settle(settled) => {
                 let mut update = it.prepare_cached(
-                    "UPDATE worker SET created_at = ?2, status = ?3, owner = ?4, stamp = ?5, json = ?6 WHERE id = ?1",
+                    "UPDATE worker SET created_at = ?2, status = ?3, owner = ?4, stamp = ?5, json = ?6, calls = ?7,
+                     first_end = ?8, last_end = ?9 WHERE id = ?1",
                 )?;
+                let calls = settled.calls.as_ref();
                 update.execute(params![
                     settled.id,
                     settled.created_at.unix_micros(),
@@ -36,11 +40,15 @@ impl Change {
                     settled.owner,
                     settled.stamp.bytes(),
                     settled.json,
+                    calls.map(Calls::stamp),
+                    calls.and_then(Calls::first_end),
+                    calls.and_then(Calls::last_end),
                 ])?;
             }
             Self::Unsettle(id) => {
                 let mut update = it.prepare_cached(
-                    "UPDATE worker SET created_at = ?2, status = NULL, owner = NULL, stamp = NULL, json = NULL WHERE id = ?1",
+                    "UPDATE worker SET created_at = ?2, status = NULL, owner = NULL, stamp = NULL, json = NULL,
+                     calls = NULL, first_end = NULL, last_end = NULL WHERE id = ?1",
                 )?;
                 update.execute(params![id, i64::MAX])?;
             }
@@ -90,7 +98,7 @@ pub(super) fn newest(
             }
         }
         let stamp = row.get_ref(2)?.as_blob_or_null()?;
-        let is_settled = stamp.is_some_and(|it| is_unchanged(dir, id, it));
+        let is_settled = stamp.is_some_and(|it| is_unchanged(dir, id, file_names::METADATA, it));
         let metadata = if is_settled {
             // These come in the order of their times, so no more of them can be wanted.
             if is_timed && n_before + n_settled >= limit {
@@ -129,13 +137,16 @@ pub(super) fn newest(
     Ok((list, changes))
 }
 
-/// Which of the newest settled workers are not as they were.
+/// Which of the newest settled workers are not as they were, if the filter trusts that they are.
 pub(super) fn edited(
     index: &IndexFile,
     dir: &Dir,
     filter: &WorkerFilter,
     limit: i64,
 ) -> Result<Vec<Change>, Unusable> {
+    if filter.status.is_none() && filter.owner.is_none() {
+        return Ok(Vec::new());
+    }
     let since = filter.since.map(worker_id::stamp).unwrap_or_default();
     let mut statement = index.connection.prepare_cached(
         "SELECT id, stamp FROM worker WHERE second >= ?1 AND stamp IS NOT NULL ORDER BY second DESC LIMIT ?2",
@@ -144,7 +155,7 @@ pub(super) fn edited(
     let mut changes = Vec::new();
     while let Some(row) = rows.next()? {
         let id = row.get_ref(0)?.as_str()?;
-        if !is_unchanged(dir, id, row.get_ref(1)?.as_blob()?) {
+        if !is_unchanged(dir, id, file_names::METADATA, row.get_ref(1)?.as_blob()?) {
             changes.push(Change::Unsettle(id.to_owned()));
         }
     }

@@ -9,6 +9,7 @@ use metrics_core::{Timestamp, WorkerId};
 use rustix::fs::{Stat, fstat};
 use serde_json::Value;
 
+use super::calls::Calls;
 use crate::{Metadata, Status, confined::Dir, worker::file_names};
 
 /// A longer `metadata.json` is not kept but read each time.
@@ -82,11 +83,26 @@ pub(super) struct Settled {
     pub(super) owner: String,
     pub(super) stamp: Stamp,
     pub(super) json: String,
+    /// What is known of its calls, if somebody looked.
+    pub(super) calls: Option<Calls>,
 }
 
 impl Settled {
     /// Reads it in the data directory `dir`; `None` if there is anything that speaks against keeping it.
     pub(super) fn read(dir: &Dir, id: &str) -> Option<Self> {
+        Self::read_with(dir, id, |_, _| None)
+    }
+
+    /// The same, and all its events.
+    pub(super) fn read_with_calls(dir: &Dir, id: &str) -> Option<Self> {
+        Self::read_with(dir, id, Calls::read)
+    }
+
+    fn read_with(
+        dir: &Dir,
+        id: &str,
+        calls: impl FnOnce(&Dir, &Metadata) -> Option<Calls>,
+    ) -> Option<Self> {
         let now = now();
         let worker = dir.subdir(id).ok()?;
         let file = worker.file(file_names::METADATA).ok()?;
@@ -104,6 +120,7 @@ impl Settled {
             status: metadata.status,
             owner: metadata.owner.clone(),
             stamp,
+            calls: calls(&worker, &metadata),
             json: shortened(json, &metadata),
         })
     }
@@ -125,9 +142,9 @@ fn shortened(json: String, metadata: &Metadata) -> String {
     }
 }
 
-/// Whether the worker's `metadata.json` is the one that `stamp` was taken of.
-pub(super) fn is_unchanged(dir: &Dir, id: &str, stamp: &[u8]) -> bool {
-    let path = format!("{id}/{}", file_names::METADATA);
+/// Whether the worker's file is the one that `stamp` was taken of.
+pub(super) fn is_unchanged(dir: &Dir, id: &str, file: &str, stamp: &[u8]) -> bool {
+    let path = format!("{id}/{file}");
     dir.look_at(&path)
         .is_ok_and(|it| it.st_dev == dir.stat().st_dev && Stamp::of(&it).bytes() == stamp)
 }

@@ -26,7 +26,7 @@ use crate::{
 };
 
 impl TestStore {
-    fn index_path(&self) -> PathBuf {
+    pub(super) fn index_path(&self) -> PathBuf {
         self.store.own_dir().join("index.sqlite")
     }
 
@@ -44,14 +44,14 @@ impl TestStore {
     }
 
     /// An index with all that can be in it.
-    fn fill(&self) {
+    pub(super) fn fill(&self) {
         let_ticks_pass();
         self.store.index().fill_here();
     }
 }
 
 /// Until then the index does not count on what has just been changed.
-fn let_ticks_pass() {
+pub(super) fn let_ticks_pass() {
     thread::sleep(Duration::from_millis(25));
 }
 
@@ -321,7 +321,7 @@ fn what_was_not_settled_when_a_program_ended_is_settled_later() {
         it.clock.advance(Duration::from_secs(1));
     }
     it.fill();
-    let unsettle = "UPDATE worker SET created_at = 9223372036854775807, status = NULL, owner = NULL, stamp = NULL, json = NULL";
+    let unsettle = "UPDATE worker SET created_at = 9223372036854775807, status = NULL, owner = NULL, stamp = NULL, json = NULL, calls = NULL, first_end = NULL, last_end = NULL";
     forge(&it.index_path(), seal_of(&it.index_path()), unsettle);
     assert_eq!(n_settled(&it.index_path()), 0);
     assert!(check(&it.store, &newest(2)));

@@ -162,7 +162,7 @@ impl State<'_> {
                 Ok(None) => {}
                 Err(error) => {
                     let path = match input {
-                        Input::Path(path) => path.clone(),
+                        Input::Path(path) | Input::Workers(path, _) => path.clone(),
                         Input::Stdin => PathBuf::new(),
                     };
                     return Some(Task::Refused(path, error.to_string(), true));
@@ -175,12 +175,17 @@ impl State<'_> {
     fn open(&mut self, input: &Input, filter: &Filter) -> io::Result<Option<Part>> {
         let found = match input {
             Input::Stdin => Found::File(open_stdin()),
-            Input::Path(path) => open_path(path, filter.needs_metadata())?,
+            Input::Path(path) | Input::Workers(path, _) => {
+                open_path(path, filter.needs_metadata())?
+            }
         };
         Ok(match found {
             Found::File(opened) => Some(self.begin(opened)),
             Found::Workers(dir) => {
-                let names = Names::of(&dir)?;
+                let names = match input {
+                    Input::Workers(_, names) => Names::some(&dir, names.clone()),
+                    _ => Names::of(&dir)?,
+                };
                 self.workers = Some((Arc::new(dir), names));
                 None
             }

@@ -208,6 +208,26 @@ impl JobBook {
         self.insert(job, spawned_by, now, true)
     }
 
+    /// Writes down a task that the process `run` begins at once; gives it as claimed, so that nobody else ever takes it.
+    pub fn add_running(
+        &self,
+        job: &NewJob,
+        run: &RunId,
+        now: Timestamp,
+    ) -> Result<Job, JobBookError> {
+        let job = self.write(|transaction| {
+            let Some(id) = insert(transaction, job, run, now, false)? else {
+                return Ok(None);
+            };
+            let claimed = transaction.prepare_cached(CLAIM)?.query_row(
+                named_params! { ":id": id.to_sql(), ":run": run.as_str(), ":now": now.unix_micros() },
+                read_job,
+            );
+            claimed.map(Some)
+        })?;
+        job.ok_or_else(|| self.no_number_left())
+    }
+
     fn insert(
         &self,
         job: &NewJob,
@@ -215,27 +235,15 @@ impl JobBook {
         now: Timestamp,
         is_shared: bool,
     ) -> Result<JobId, JobBookError> {
-        let settings = settings_text(&job.settings);
-        let number = self.write(|transaction| {
-            transaction.prepare_cached(INSERT)?.execute(named_params! {
-                ":owner": job.owner,
-                ":task": job.task,
-                ":model": job.model,
-                ":timeout_us": whole_micros(job.timeout),
-                ":spawned_by": spawned_by.as_str(),
-                ":now": now.unix_micros(),
-                ":shared": is_shared,
-                ":max_attempts": job.max_attempts.max(1),
-                ":settings": settings,
-                ":traceparent": job.traceparent,
-                ":parent_worker_id": job.parent_worker_id.as_ref().map(WorkerId::as_str),
-            })?;
-            // Refused before the commit, so that a number out of range leaves no job behind.
-            Ok(JobId::from_sql(transaction.last_insert_rowid()).ok())
-        })?;
-        number.ok_or_else(|| JobBookError::NoNumberLeft {
+        let number =
+            self.write(|transaction| insert(transaction, job, spawned_by, now, is_shared))?;
+        number.ok_or_else(|| self.no_number_left())
+    }
+
+    fn no_number_left(&self) -> JobBookError {
+        JobBookError::NoNumberLeft {
             path: self.path.clone(),
-        })
+        }
     }
 
     /// Sees to it that the next job's number is above `highest`, the highest in any worker's metadata.
@@ -740,6 +748,31 @@ fn mended(
             Err(error) => Err(error.in_use()),
         },
     }
+}
+
+/// Adds a queued job; gives its number, if there is one left for it.
+fn insert(
+    transaction: &Transaction<'_>,
+    job: &NewJob,
+    spawned_by: &RunId,
+    now: Timestamp,
+    is_shared: bool,
+) -> rusqlite::Result<Option<JobId>> {
+    transaction.prepare_cached(INSERT)?.execute(named_params! {
+        ":owner": job.owner,
+        ":task": job.task,
+        ":model": job.model,
+        ":timeout_us": whole_micros(job.timeout),
+        ":spawned_by": spawned_by.as_str(),
+        ":now": now.unix_micros(),
+        ":shared": is_shared,
+        ":max_attempts": job.max_attempts.max(1),
+        ":settings": settings_text(&job.settings),
+        ":traceparent": job.traceparent,
+        ":parent_worker_id": job.parent_worker_id.as_ref().map(WorkerId::as_str),
+    })?;
+    // Refused before the commit, so that a number out of range leaves no job behind.
+    Ok(JobId::from_sql(transaction.last_insert_rowid()).ok())
 }
 
 pub(super) fn is_unused(connection: &Connection) -> rusqlite::Result<bool> {

@@ -1,5 +1,7 @@
 //! The commands that ask about calls: `report`, `slow`, `failures`, `histogram`, `timeline`, `compare`.
 
+mod places;
+
 use std::{
     io::IsTerminal as _,
     path::{Path, PathBuf},
@@ -14,6 +16,7 @@ use metrics_analysis::{
 
 use metrics_core::Timestamp;
 
+use self::places::Places;
 use super::prices;
 use crate::{
     cli::{
@@ -62,7 +65,7 @@ pub(super) fn report(common: &Common, arguments: &Report) -> Exit {
         let (text, seen) = answer();
         return tell(&text, &seen);
     }
-    if asked.inputs.contains(&Input::Stdin) {
+    if asked.places.read_stdin() {
         return usage("--follow reads files again and again, and standard input can be read once");
     }
     let is_terminal = std::io::stdout().is_terminal();
@@ -126,7 +129,7 @@ fn answer(
 
 /// What is asked of which calls.
 struct Asked<'a> {
-    inputs: Vec<Input>,
+    places: Places,
     filter: Filter,
     calls: &'a Calls,
 }
@@ -140,14 +143,14 @@ impl<'a> Asked<'a> {
             calls.paths.iter().map(|it| input(common, it)).collect()
         };
         Ok(Self {
-            inputs,
+            places: Places::new(inputs),
             filter,
             calls,
         })
     }
 
     fn scan<F: Fold>(&self, make: impl Fn() -> F + Sync) -> (F, Seen) {
-        scan(&self.inputs, &self.filter, make)
+        self.places.scan(&self.filter, make)
     }
 
     /// The summary is for people: a program gets the rows and nothing else.
@@ -210,6 +213,7 @@ pub(super) fn compare(common: &Common, arguments: &Compare) -> Exit {
     };
     let mut sides = Vec::new();
     let mut seen_of_both = Vec::new();
+    let mut places = Vec::new();
     for side in [&arguments.a, &arguments.b] {
         let mut filter = wanted.clone();
         let input = match span(side) {
@@ -223,9 +227,11 @@ pub(super) fn compare(common: &Common, arguments: &Compare) -> Exit {
                 }
             }
         };
-        let (groups, seen) = scan(&[input], &filter, || Groups::by(by));
+        let place = Places::new(vec![input]);
+        let (groups, seen) = place.scan(&filter, || Groups::by(by));
         sides.push(groups.into_groups());
         seen_of_both.push(seen);
+        places.push(place); // The answer does not wait for what an index does at its end.
     }
     let after = sides.pop().unwrap_or_default();
     let before = sides.pop().unwrap_or_default();

@@ -26,25 +26,45 @@ pub(crate) async fn run(app: &App, arguments: Run) -> Result<Exit, ToolFailure> 
         parent_worker_id: surroundings.worker_id,
         ..SpawnRequest::new(arguments.task)
     };
-    let id = match tools.spawn(&request).await {
-        Ok(id) => id,
+    match begun(tools.spawn(&request).await)? {
+        Ok(id) => to_its_end(app, &tools, id, arguments.json, signals).await,
+        Err(exit) => Ok(exit),
+    }
+}
+
+/// The job; or how the program ends if there is none, as what was asked for makes no sense.
+pub(super) fn begun(
+    spawned: Result<JobId, ToolFailure>,
+) -> Result<Result<JobId, Exit>, ToolFailure> {
+    match spawned {
+        Ok(id) => Ok(Ok(id)),
         Err(refused @ ToolFailure::Refused(_)) => {
             super::failed(&refused);
-            return Ok(Exit::Usage);
+            Ok(Err(Exit::Usage))
         }
-        Err(other) => return Err(other),
-    };
+        Err(other) => Err(other),
+    }
+}
+
+/// Waits for a job, prints its result and gives its exit code.
+pub(super) async fn to_its_end(
+    app: &App,
+    tools: &SupervisorTools,
+    id: JobId,
+    json: bool,
+    signals: Signals,
+) -> Result<Exit, ToolFailure> {
     let interrupted = wait(app, vec![id], signals).await?;
     let job = JobRef::Job(id);
-    if arguments.json {
-        output::print_json(&report(app, &tools, &job).await?);
+    if json {
+        output::print_json(&report(app, tools, &job).await?);
     } else {
         output::print(&tools.read_worker_result(&job).await?);
     }
     if let Some(exit) = interrupted {
         return Ok(exit);
     }
-    exit_of(&tools, &job).await
+    exit_of(tools, &job).await
 }
 
 /// Whether the job did what it should.
@@ -63,7 +83,7 @@ pub(crate) async fn wait(
     jobs: Vec<JobId>,
     mut signals: Signals,
 ) -> Result<Option<Exit>, ToolFailure> {
-    let progress = Progress::show(app, jobs.clone());
+    let progress = Progress::show(app);
     let interrupted = tokio::select! {
         ended = all_ended(app, &jobs) => {
             ended?;

@@ -13,7 +13,7 @@ use artifact_store::Status;
 use metrics_collector::tool_call;
 use tokio::sync::mpsc;
 
-use super::support::{Home, Turn, agent, call, echo, hangs, say};
+use super::support::{Home, Turn, agent, answers, call, echo, hangs, say};
 use crate::{AgentError, CancellationToken, Message, NO_RESULT, Role, RunOptions, WorkerEvent};
 
 #[tokio::test]
@@ -70,6 +70,40 @@ async fn a_panic_in_an_agent_is_a_failure_and_its_call_an_event() {
         ["llm_call initial: panicked"]
     );
     assert_eq!(report.result, NO_RESULT);
+}
+
+/// Of calls that ran side by side, some may have been done for long.
+#[tokio::test]
+async fn what_a_turn_had_found_when_it_was_cut_off_is_kept() {
+    let home = Home::new();
+    let (slow, _) = hangs("slow");
+    let turns = [call([("slow", ""), ("quick", "")])];
+    let runner = home.react(turns, vec![slow, answers("quick", Ok("found"))]);
+    let (events, mut received) = mpsc::unbounded_channel();
+    let cancel = CancellationToken::new();
+    let options = RunOptions {
+        cancel: cancel.clone(),
+        events: Some(events),
+        ..RunOptions::default()
+    };
+    let stop_then = async {
+        while let Some(event) = received.recv().await {
+            if matches!(event, WorkerEvent::ToolCompleted { .. }) {
+                cancel.cancel();
+            }
+        }
+    };
+    let (report, ()) = tokio::join!(runner.run_worker("x", options), stop_then);
+    let report = report.unwrap();
+    assert_eq!(report.status, Status::Cancelled);
+    assert_eq!(
+        report.result,
+        "(No answer; the last tool outputs:)\n\nfound"
+    );
+    // The output stands with its call; the other one has none.
+    let thread = home.lines(&report.worker_id, "thread.jsonl");
+    assert_eq!(thread.last().unwrap()["tool_call_id"], "call-2");
+    assert_eq!(thread.len(), 3);
 }
 
 #[tokio::test]

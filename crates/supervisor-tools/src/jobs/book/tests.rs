@@ -107,6 +107,27 @@ fn a_job_goes_from_the_line_to_its_end() {
 }
 
 #[test]
+fn a_job_that_is_begun_at_once_was_never_in_a_line() {
+    let test = TestBook::new();
+    let job = test
+        .book
+        .add_running(&NewJob::new("ann", "x"), &run("home"), at(7));
+    let job = job.unwrap();
+    assert_eq!((job.id, job.status), (id(1), JobStatus::Running));
+    assert_eq!(
+        (&job.run, &job.spawned_by),
+        (&Some(run("home")), &run("home"))
+    );
+    assert_eq!(
+        (job.created_at, job.started_at, job.attempt),
+        (at(7), Some(at(7)), 1)
+    );
+    assert_eq!(test.book.get(job.id, None).unwrap(), Some(job));
+    assert!(!test.book.claim(id(1), &run("two"), at(8)).unwrap());
+    assert_eq!(test.book.share_line_of(&run("home")).unwrap(), 0);
+}
+
+#[test]
 fn a_queued_job_can_end_without_running() {
     let test = TestBook::new();
     for (status, text) in [
