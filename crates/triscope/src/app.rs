@@ -8,7 +8,6 @@ use std::{
 use anyhow::Context as _;
 use artifact_store::{ArtifactStore, IfMissing, RecordMode, StoreOptions};
 use log_format::LogGuard;
-use model_prices::PriceTable;
 use supervisor_tools::{DEFAULT_CONCURRENCY, Supervisor};
 use worker_runner::Redactor;
 
@@ -26,8 +25,6 @@ pub(crate) struct App {
     pub(crate) log_path: PathBuf,
     /// Whether log lines go to stderr too.
     pub(crate) verbose: bool,
-    /// What models cost.
-    pub(crate) prices: PriceTable,
     log: LogGuard,
 }
 
@@ -97,20 +94,18 @@ impl App {
         } else {
             models.redactor()
         };
-        let prices = models.prices.clone();
         let runners = models
             .clone()
             .runners(store.clone(), tools_root, redactor.clone());
         let supervisor = Supervisor::open(store, runners, concurrency)?
             .usage_line(!common.no_usage)
-            .prices(prices.clone());
+            .prices(models.prices.clone());
         Ok(Self {
             supervisor,
             redactor,
             models,
             log_path,
             verbose: common.verbose,
-            prices,
             log,
         })
     }

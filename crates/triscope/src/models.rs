@@ -254,7 +254,7 @@ impl Models {
         let model = self.model(model)?;
         let prompt = format!("{SUPERVISOR_PROMPT}\n{ASK_PROMPT}");
         let agent = self.agent(&model, tools.for_agent(), &prompt);
-        Ok(self.worker_runner(store, agent, model, redactor))
+        Ok(self.runner(store, agent, model, redactor))
     }
 
     /// The model of this name, if it can be asked here.
@@ -284,7 +284,8 @@ impl Models {
         agent.system_prompt(prompt)
     }
 
-    fn worker_runner(
+    /// What runs such an agent, and sums it up by its own model.
+    fn runner(
         &self,
         store: ArtifactStore,
         agent: ReactAgent,
@@ -415,7 +416,6 @@ impl RunnerSource for Runners {
         let model = models.model(model)?;
         let tools = builtin_tools_with(self.tools_root.clone(), models.tools.clone());
         let agent = models.agent(&model, tools, SYSTEM_PROMPT);
-        let (store, redactor) = (self.store.clone(), self.redactor.clone());
-        Ok(models.worker_runner(store, agent, model, redactor))
+        Ok(models.runner(self.store.clone(), agent, model, self.redactor.clone()))
     }
 }

@@ -45,7 +45,7 @@ pub(crate) async fn exec(app: &App, arguments: Exec) -> Result<Exit, ToolFailure
     };
     let runner = WorkerRunner::new(app.store().clone(), Arc::new(agent))
         .redactor(app.redactor.clone())
-        .prices(app.prices.clone());
+        .prices(app.models.prices.clone());
     let (report, interrupted) = run(&runner, &task, options, &kill).await?;
     let tools = app.supervisor.tools(Some(&arguments.owner));
     let job = JobRef::Worker(report.worker_id.clone());
