@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use metrics_core::{Decimal, SpanId, Timestamp, TraceId, WorkerId};
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value, value::RawValue};
 
 /// The format this version writes. A higher one is read for the fields known here and never rewritten.
 pub const METADATA_FORMAT: u32 = 1;
@@ -150,7 +150,11 @@ pub struct Metadata {
     #[serde(default)]
     pub events_lost: Option<u64>,
     /// What its calls came to when it ended, so without that for the summary; absent where nobody added them up.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "usage_if_readable",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub usage: Option<WorkerUsage>,
     /// The version of this format.
     #[serde(default = "default_format")]
@@ -228,6 +232,14 @@ mod json_number {
         let number = exact.or_else(|_| Decimal::from_scientific(number.get()));
         number.map(Some).map_err(D::Error::custom)
     }
+}
+
+/// What another version means by it must not make a worker unreadable.
+fn usage_if_readable<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<WorkerUsage>, D::Error> {
+    let usage = Option::<Box<RawValue>>::deserialize(deserializer)?;
+    Ok(usage.and_then(|it| serde_json::from_str(it.get()).ok()))
 }
 
 /// The key in `metadata.json` that says why events were lost, beside `events_lost`.

@@ -3,15 +3,17 @@
 //! Durations are compared by ranks (Mann and Whitney's test, corrected for ties), as they are never normally distributed: the
 //! effect is how much more often a call of the second set takes longer than one of the first than the other way round, from -1
 //! to 1. Failures are compared as two proportions, costs of a call by their means (Welch's test), as means are what is paid. A
-//! difference counts where chance alone would show one as large in less than 1 % of comparisons, all groups taken together,
-//! and where it is not negligible: of durations by their effect, of costs from 5 % on.
+//! difference counts where chance alone would show one as large in less than 1 % of comparisons, all groups and all three
+//! questions taken together, and where it is not negligible: of durations by their effect, of costs from 5 % on.
 
 use model_prices::Usd;
 
 use crate::{Cell, Column, Distribution, Group, Key, Stats, Table, stats::Spread};
 
-/// How often chance alone may pass for a difference, in all groups together.
+/// How often chance alone may pass for a difference, in all that a comparison asks.
 const CHANCE: f64 = 0.01;
+/// Asked of each group: durations, failures, costs.
+const QUESTIONS: usize = 3;
 /// Smaller effects are called negligible (Romano and others, 2006).
 const NEGLIGIBLE: f64 = 0.147;
 /// Smaller changes of a mean cost are negligible.
@@ -30,7 +32,7 @@ pub fn compare(by: &[Key], before: Vec<Group>, after: Vec<Group>) -> Table {
         }
     }
     #[expect(clippy::cast_precision_loss, reason = "there are few groups")]
-    let chance = CHANCE / pairs.len().max(1) as f64;
+    let chance = CHANCE / (QUESTIONS * pairs.len().max(1)) as f64;
     let mut rows: Vec<(f64, Vec<Cell>)> = pairs
         .into_iter()
         .map(|(keys, [before, after])| row(keys, before, after, chance))

@@ -195,3 +195,19 @@ fn a_word_that_is_no_status_is_told_the_words_that_are() {
         "`done` is not a status; use created, running, success, failed, timeout or cancelled"
     );
 }
+
+#[test]
+fn a_usage_of_another_kind_makes_no_worker_unreadable() {
+    let read = |usage: &str| {
+        let text = format!(
+            r#"{{"worker_id":"w","task":"t","status":"success","created_at":"2025-12-15T04:08:08Z","usage":{usage}}}"#
+        );
+        serde_json::from_str::<Metadata>(&text).unwrap().usage
+    };
+    for usage in ["null", "5", r#"{"cost_usd":"0.1"}"#, r#"{"llm_calls":-1}"#] {
+        assert_eq!(read(usage), None, "{usage}");
+    }
+    let usage = read(r#"{"llm_calls":2,"cost_usd":0.10}"#).unwrap();
+    assert_eq!(usage.llm_calls, 2);
+    assert_eq!(usage.cost_usd.unwrap().to_string(), "0.10");
+}
