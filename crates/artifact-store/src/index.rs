@@ -29,6 +29,7 @@ use std::{
 
 pub use self::calls::{CallIndex, WantedCalls};
 use self::{
+    calls::Budget,
     file::{IndexFile, Lock, State, Unusable},
     fill::Filler,
     newest::Change,
@@ -42,6 +43,10 @@ const LOOKED_AT: i64 = 1000;
 const MAX_CHANGES: usize = 2000;
 /// The same where the directories would answer after seconds only.
 const MAX_CHANGES_FOR_CALLS: usize = 20_000;
+/// So many workers that nobody has looked at yet, and so much of their events, are not worth a thread, which would read
+/// all names.
+const FEW: usize = 500;
+const FEW_BYTES: u64 = 8 << 20;
 /// How long an answer waits for its turn; a process that is stopped in its turn would keep it for ever.
 const PATIENCE: Duration = Duration::from_millis(50);
 
@@ -108,18 +113,26 @@ impl Index {
             self.filler.start();
             return None;
         };
-        // A few are not worth a thread, which would read all names.
-        if !is_full || found.unseen.len() > fill::BATCH {
+        if !is_full || !self.look_at_few(&mut file, &found.unseen) {
             self.filler.start();
-        } else if let Ok(dir) = self.dir() {
-            let ended = found.unseen.iter();
-            let ended = ended.filter_map(|it| Settled::read_with_calls(&dir, it));
-            let changes: Vec<_> = ended.map(Change::Settle).collect();
-            if !changes.is_empty() {
-                let _ = self.save(&mut file, &changes, Duration::ZERO);
-            }
         }
         Some(found.names)
+    }
+
+    /// Reads those that nobody has looked at yet, if they are few; whether none was left.
+    fn look_at_few(&self, file: &mut Option<IndexFile>, unseen: &[String]) -> bool {
+        let (true, Ok(dir)) = (unseen.len() <= FEW, self.dir()) else {
+            return false;
+        };
+        let mut budget = Budget::new(u64::MAX, FEW_BYTES, &|| false);
+        let ended = unseen
+            .iter()
+            .filter_map(|it| Settled::read_with_calls(&dir, it, &mut budget));
+        let changes: Vec<_> = ended.map(Change::Settle).collect();
+        if !changes.is_empty() {
+            let _ = self.save(file, &changes, PATIENCE);
+        }
+        !budget.is_spent()
     }
 
     /// Brings the index up to date behind the caller's back.
@@ -129,8 +142,8 @@ impl Index {
 
     /// Brings the index up to date before the caller's eyes.
     #[cfg(test)]
-    pub(crate) fn fill_here(&self) {
-        self.filler.fill_here();
+    pub(crate) fn fill_here(&self, is_over: impl Fn() -> bool + Send + 'static) {
+        self.filler.fill_here(is_over);
     }
 
     /// What `answer` says once all names are in the index and what `edited` finds has been put right; with it comes

@@ -19,7 +19,7 @@ use super::{
 use crate::{Metadata, confined::Dir, worker::file_names};
 
 /// A larger `metrics.jsonl` is not looked at: whoever asks reads it faster.
-const MAX_BYTES: u64 = 64 << 20;
+pub(super) const MAX_BYTES: u64 = 64 << 20;
 /// A longer line was not written by us.
 const MAX_LINE_BYTES: usize = 1 << 20;
 
@@ -79,6 +79,50 @@ impl CallIndex {
     }
 }
 
+/// How many bytes of events may be read.
+pub(super) struct Budget<'a> {
+    of_one: u64,
+    of_all: u64,
+    is_over: &'a dyn Fn() -> bool,
+    is_spent: bool,
+}
+
+impl<'a> Budget<'a> {
+    /// A file of more than `of_one` bytes is passed over. One of more than is left of `of_all` spends it, and so does
+    /// one that is not read to its end before `is_over` says so.
+    pub(super) fn new(of_one: u64, of_all: u64, is_over: &'a dyn Fn() -> bool) -> Self {
+        Self {
+            of_one,
+            of_all,
+            is_over,
+            is_spent: false,
+        }
+    }
+
+    /// Whether something was left that a new one may suffice for.
+    pub(super) fn is_spent(&self) -> bool {
+        self.is_spent
+    }
+
+    /// Whether to read on.
+    pub(super) fn goes_on(&mut self) -> bool {
+        self.is_spent |= (self.is_over)();
+        !self.is_spent
+    }
+
+    /// Whether to read a file of this size.
+    fn take(&mut self, size: u64) -> bool {
+        if size > self.of_one || !self.goes_on() {
+            return false;
+        }
+        match self.of_all.checked_sub(size) {
+            Some(left) => self.of_all = left,
+            None => self.is_spent = true,
+        }
+        !self.is_spent
+    }
+}
+
 /// What is known of an ended worker's calls.
 #[derive(Debug)]
 pub(super) enum Calls {
@@ -89,8 +133,9 @@ pub(super) enum Calls {
 }
 
 impl Calls {
-    /// Reads them in the worker's directory; `None` if they have just changed and may do so again.
-    pub(super) fn read(worker: &Dir, metadata: &Metadata) -> Option<Self> {
+    /// Reads them in the worker's directory; `None` if they have just changed and may do so again, or are too many for
+    /// `budget`.
+    pub(super) fn read(worker: &Dir, metadata: &Metadata, budget: &mut Budget<'_>) -> Option<Self> {
         let now = now();
         let (Some(n_events), 0) = (metadata.events, metadata.events_lost.unwrap_or(0)) else {
             return Some(Self::Unclear);
@@ -104,10 +149,16 @@ impl Calls {
         if size > MAX_BYTES {
             return Some(Self::Unclear);
         }
+        if !budget.take(size) {
+            return None;
+        }
         let file = BufReader::with_capacity(16 << 10, file);
         let mut reader = EventReader::new(file).max_line_bytes(MAX_LINE_BYTES);
         let (mut n_there, mut first, mut last) = (0, i64::MAX, i64::MIN);
         loop {
+            if !budget.goes_on() {
+                return None;
+            }
             match reader.next_line() {
                 Ok(Some(line)) => {
                     let LineContent::Event(event) = line.content else {

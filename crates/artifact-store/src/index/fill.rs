@@ -13,6 +13,7 @@ use std::{
 
 use super::{
     MAX_CHANGES,
+    calls::{self, Budget},
     file::{self, IndexFile, Lock, Unusable},
     names::{self, Names},
     newest::Change,
@@ -21,13 +22,17 @@ use super::{
 use crate::{confined::Dir, data_dir::OWN_DIR};
 
 /// Workers that are written with one turn, some milliseconds long.
-pub(super) const BATCH: usize = 500;
+const BATCH: usize = 500;
 /// The same where nothing but their names is written.
 const NAMES_BATCH: usize = 2000;
+/// More bytes of events than this, some tenths of a second's reading, are not read for one batch.
+const BATCH_BYTES: u64 = calls::MAX_BYTES;
+/// A larger file of events is left until all workers have been read that have none.
+const SMALL_BYTES: u64 = 64 << 10;
 /// How long it waits for a turn.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// How much longer it may work once its store is at its end, so that programs that only list get on with it, too. As long
-/// again for the batch that it is in: killed in that, the whole index would be made anew.
+/// again at most for writing what it has read: killed in that, the whole index would be made anew.
 const LAST_WORK: Duration = Duration::from_millis(500);
 
 /// At most one thread that fills.
@@ -70,15 +75,20 @@ impl Filler {
     }
 
     #[cfg(test)]
-    pub(super) fn fill_here(&self) {
-        let _ = self.filling().fill();
+    pub(super) fn fill_here(&self, is_over: impl Fn() -> bool + Send + 'static) {
+        let filling = Filling {
+            is_over: Box::new(is_over),
+            ..self.filling()
+        };
+        let _ = filling.fill();
     }
 
     fn filling(&self) -> Filling {
+        let is_over = Arc::clone(&self.is_over);
         Filling {
             data_dir: self.data_dir.clone(),
             own_dir: self.own_dir.clone(),
-            is_over: Arc::clone(&self.is_over),
+            is_over: Box::new(move || is_over.load(Ordering::Relaxed)),
         }
     }
 }
@@ -99,7 +109,7 @@ impl Drop for Filler {
 struct Filling {
     data_dir: PathBuf,
     own_dir: PathBuf,
-    is_over: Arc<AtomicBool>,
+    is_over: Box<dyn Fn() -> bool + Send>,
 }
 
 impl Filling {
@@ -112,20 +122,13 @@ impl Filling {
             }
         };
         self.add_names(&mut index)?;
-        let unsettled = {
-            let sql = "SELECT id FROM worker WHERE calls IS NULL ORDER BY second DESC";
-            let _lock = self.turn()?;
-            let mut statement = index.connection.prepare(sql)?;
-            let ids = statement.query_map([], |row| row.get(0))?;
-            ids.collect::<rusqlite::Result<Vec<String>>>()?
-        };
-        for ids in unsettled.chunks(BATCH) {
-            let changes = self.settle(ids)?;
-            self.write(&mut index, |it| {
-                changes.iter().try_for_each(|one| one.apply(it))
-            })?;
-        }
-        self.write(&mut index, file::set_full)
+        let unsettled = "SELECT id FROM worker WHERE status IS NULL ORDER BY second DESC";
+        self.settle(&mut index, unsettled, SMALL_BYTES)?;
+        self.write(&mut index, file::set_full)?;
+        // A list needs no more. In no order, so that a file that takes longer than there is time keeps back no other.
+        let unseen = "SELECT id FROM worker
+            WHERE last_end IS NULL AND calls IS NULL AND status IS NOT NULL ORDER BY random()";
+        self.settle(&mut index, unseen, calls::MAX_BYTES)
     }
 
     fn add_names(&self, index: &mut IndexFile) -> Result<(), Unusable> {
@@ -152,14 +155,37 @@ impl Filling {
         self.write(index, |it| file::set_names(it, difference.stamp))
     }
 
-    fn settle(&self, ids: &[String]) -> Result<Vec<Change>, Unusable> {
+    /// Reads the workers whose ids `sql` selects, and writes them batch by batch.
+    fn settle(&self, index: &mut IndexFile, sql: &str, max_bytes: u64) -> Result<(), Unusable> {
+        let ids = {
+            let _lock = self.turn()?;
+            let mut statement = index.connection.prepare(sql)?;
+            let ids = statement.query_map([], |row| row.get(0))?;
+            ids.collect::<rusqlite::Result<Vec<String>>>()?
+        };
         let dir = self.dir()?;
-        let mut changes = Vec::new();
-        for id in ids {
+        let mut rest = &*ids;
+        while !rest.is_empty() {
             self.go_on()?;
-            changes.extend(Settled::read_with_calls(&dir, id).map(Change::Settle));
+            let mut budget = Budget::new(max_bytes, BATCH_BYTES, &self.is_over);
+            let (mut changes, mut n_done) = (Vec::new(), 0);
+            for id in rest.iter().take(BATCH) {
+                if !budget.goes_on() {
+                    break;
+                }
+                let settled = Settled::read_with_calls(&dir, id, &mut budget);
+                if budget.is_spent() {
+                    break; // The next batch begins with it.
+                }
+                changes.extend(settled.map(Change::Settle));
+                n_done += 1;
+            }
+            rest = &rest[n_done..];
+            if !changes.is_empty() {
+                self.write_at_last(index, |it| changes.iter().try_for_each(|one| one.apply(it)))?;
+            }
         }
-        Ok(changes)
+        Ok(())
     }
 
     fn write(
@@ -167,21 +193,38 @@ impl Filling {
         index: &mut IndexFile,
         change: impl FnOnce(&rusqlite::Transaction<'_>) -> rusqlite::Result<()>,
     ) -> Result<(), Unusable> {
-        let lock = self.turn()?;
+        self.go_on()?;
+        self.write_at_last(index, change)
+    }
+
+    /// The same, also when it is over, so that nothing has been read in vain.
+    fn write_at_last(
+        &self,
+        index: &mut IndexFile,
+        change: impl FnOnce(&rusqlite::Transaction<'_>) -> rusqlite::Result<()>,
+    ) -> Result<(), Unusable> {
+        let lock = self.lock()?;
         index.state()?; // Deleted or replaced meanwhile, it is no use any more.
         index.write(&lock, change)
     }
 
     fn turn(&self) -> Result<Lock, Unusable> {
         self.go_on()?;
-        Lock::exclusive(&self.own_dir, PATIENCE)
+        self.lock()
+    }
+
+    fn lock(&self) -> Result<Lock, Unusable> {
+        let is_over = (self.is_over)();
+        let patience = if is_over { super::PATIENCE } else { PATIENCE };
+        Lock::exclusive(&self.own_dir, patience)
     }
 
     fn go_on(&self) -> Result<(), Unusable> {
-        if self.is_over.load(Ordering::Relaxed) {
-            return Err(Unusable);
+        if (self.is_over)() {
+            Err(Unusable)
+        } else {
+            Ok(())
         }
-        Ok(())
     }
 
     fn dir(&self) -> Result<Dir, Unusable> {

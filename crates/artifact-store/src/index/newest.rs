@@ -28,9 +28,11 @@ impl Change {
         // No insert: a worker that is gone from the names stays gone.
         match self {
             Self::Settle(settled) => {
+                // What another process has read of the calls meanwhile is kept.
                 let mut update = it.prepare_cached(
                     "UPDATE worker SET created_at = ?2, status = ?3, owner = ?4, stamp = ?5, json = ?6, calls = ?7,
-                     first_end = ?8, last_end = ?9 WHERE id = ?1",
+                     first_end = ?8, last_end = ?9
+                     WHERE id = ?1 AND (?7 IS NOT NULL OR calls IS NULL OR stamp IS NOT ?5)",
                 )?;
                 let calls = settled.calls.as_ref();
                 update.execute(params![

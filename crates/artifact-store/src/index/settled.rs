@@ -9,13 +9,13 @@ use metrics_core::{Timestamp, WorkerId};
 use rustix::fs::{Stat, fstat};
 use serde_json::Value;
 
-use super::calls::Calls;
+use super::calls::{Budget, Calls};
 use crate::{Metadata, Status, confined::Dir, worker::file_names};
 
 /// A longer `metadata.json` is not kept but read each time.
 const MAX_JSON_BYTES: u64 = 16 << 10;
 /// What changed less than this ago may change again and keep its time: clocks of filesystems tick up to 10 ms.
-const TICKS: Duration = Duration::from_millis(20);
+pub(super) const TICKS: Duration = Duration::from_millis(20);
 
 /// Tells a file or directory from what it was before a change: its inode, time of change and size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,9 +93,11 @@ impl Settled {
         Self::read_with(dir, id, |_, _| None)
     }
 
-    /// The same, and all its events.
-    pub(super) fn read_with_calls(dir: &Dir, id: &str) -> Option<Self> {
-        Self::read_with(dir, id, Calls::read)
+    /// The same, and all its events, if `budget` allows.
+    pub(super) fn read_with_calls(dir: &Dir, id: &str, budget: &mut Budget<'_>) -> Option<Self> {
+        Self::read_with(dir, id, |worker, metadata| {
+            Calls::read(worker, metadata, budget)
+        })
     }
 
     fn read_with(

@@ -1,8 +1,29 @@
 //! What tests do to an index from inside.
 
-use std::{path::Path, process, time::Duration};
+use std::{
+    path::Path,
+    process, thread,
+    time::{Duration, SystemTime},
+};
 
-use super::file::{IndexFile, Lock};
+use super::{
+    Index,
+    file::{IndexFile, Lock},
+    settled::{TICKS, now},
+};
+
+/// Until then the index does not count on what has just been changed.
+pub(crate) fn let_ticks_pass() {
+    let changed = SystemTime::now();
+    while now() <= changed + TICKS {
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Whether an answer reads the worker's events itself.
+pub(crate) fn is_read_beside_an_answer(index: &Index, id: &str) -> bool {
+    index.look_at_few(&mut None, &[id.to_owned()])
+}
 
 /// Keeps a turn for as long as the value lives.
 pub(crate) fn hold_turn(own_dir: &Path, is_exclusive: bool) -> Lock {

@@ -7,6 +7,7 @@ use std::{
     io::Write as _,
     os::unix::{ffi::OsStrExt as _, fs::symlink},
     path::Path,
+    sync::atomic::{AtomicUsize, Ordering},
     thread,
     time::{Duration, Instant},
 };
@@ -17,7 +18,7 @@ use rusqlite::Connection;
 use super::support::{LONG, TestStore, noon};
 use crate::{
     CallIndex, EVENTS_LOST_REASON, Ended, Metadata, Status, WantedCalls, WorkerWriter,
-    index::testing::hold_turn,
+    index::testing::{hold_turn, is_read_beside_an_answer, let_ticks_pass},
 };
 
 const HOUR: i64 = 3_600_000_000;
@@ -69,11 +70,31 @@ impl TestStore {
 
     /// Asks until what has just changed is old enough to be believed.
     fn wait_until_nothing_may_have(&self, wanted: &WantedCalls) {
+        let index = CallIndex::of(self.temp.path());
         let deadline = Instant::now() + LONG;
-        while !self.may_have(wanted).is_empty() {
+        while index.workers(wanted) != Some(vec![]) {
             assert!(Instant::now() < deadline, "it is not looked at");
             thread::sleep(Duration::from_millis(5));
         }
+    }
+
+    /// Fills the index until it is over, which it asks before each line that it reads.
+    fn fill_some(&self, n_lines: usize) {
+        let n_asked = AtomicUsize::new(0);
+        let is_over = move || n_asked.fetch_add(1, Ordering::Relaxed) >= n_lines;
+        self.store.index().fill_here(is_over);
+    }
+
+    fn n_known(&self) -> i64 {
+        let connection = Connection::open(self.index_path()).unwrap();
+        let sql = "SELECT count(*) FROM worker WHERE last_end IS NOT NULL";
+        connection.query_row(sql, [], |row| row.get(0)).unwrap()
+    }
+
+    fn is_full(&self) -> bool {
+        let connection = Connection::open(self.index_path()).unwrap();
+        let sql = "SELECT is_full FROM state";
+        connection.query_row(sql, [], |row| row.get(0)).unwrap()
     }
 }
 
@@ -220,6 +241,81 @@ fn a_worker_that_ends_is_left_out_from_then_on() {
 }
 
 #[test]
+fn what_is_read_of_large_files_is_kept_however_little_time_there_is() {
+    let it = TestStore::new();
+    it.ended_with_calls("small", &[-2]);
+    for n in 0..4 {
+        let large = it.ended_with_calls(&n.to_string(), &[-2; 2000]);
+        let size = fs::metadata(large.dir().join("metrics.jsonl"))
+            .unwrap()
+            .len();
+        assert!(size > 64 << 10, "{size}");
+    }
+    let_ticks_pass();
+    for n in 1..=4 {
+        it.fill_some(3000); // Enough for one, and a part of the next.
+        assert_eq!(it.n_known(), 1 + n, "the small one and some large ones");
+        assert!(it.is_full(), "a list needs no more");
+    }
+    assert_eq!(it.may_have(&since(4)), set([]));
+}
+
+#[test]
+fn a_file_that_takes_longer_than_there_is_time_keeps_back_no_other() {
+    let it = TestStore::new();
+    for n in 0..3 {
+        it.ended_with_calls(&n.to_string(), &[-2; 700]);
+    }
+    it.ended_with_calls("endless", &[-2; 2000]);
+    let_ticks_pass();
+    let turns = (0..500).find(|_| {
+        it.fill_some(1500);
+        it.n_known() == 3
+    });
+    assert!(turns.is_some(), "it comes first each time");
+    assert_eq!(it.may_have(&since(4)), set(["endless"]));
+}
+
+#[test]
+fn what_others_read_of_large_files_meanwhile_is_kept() {
+    for n in 0..24 {
+        let it = TestStore::new();
+        it.ended_with_calls("small", &[-2]);
+        it.ended_with_calls("large", &[-2; 2000]);
+        let_ticks_pass();
+        // One that comes and reads all when this one was asked so often, and this one is over the next time.
+        let (other, n_asked) = (it.store.clone(), AtomicUsize::new(0));
+        it.store.index().fill_here(move || {
+            let asked = n_asked.fetch_add(1, Ordering::Relaxed);
+            if asked == n {
+                other.index().fill_here(|| false);
+            }
+            asked > n
+        });
+        assert_eq!(it.n_known(), 2, "after {n}");
+    }
+}
+
+#[test]
+fn what_is_too_large_to_be_read_beside_an_answer_is_read_by_the_thread() {
+    let it = TestStore::new();
+    let early = it.ended_with_calls("early", &[-2]);
+    it.fill();
+    let large = it.ended_with_calls("large", &[-2]);
+    let path = large.dir().join("metrics.jsonl");
+    let line = fs::read_to_string(&path).unwrap();
+    let n_lines = (8 << 20) / line.len() + 1;
+    append(&large, &line.repeat(n_lines - 1));
+    large.update(|it| it.events = Some(n_lines as u64)).unwrap();
+    let_ticks_pass();
+    let is_read = |id: &str| is_read_beside_an_answer(it.store.index(), id);
+    assert!(!is_read(&large.id().to_string()));
+    assert!(is_read(&early.id().to_string()));
+    assert_eq!(it.may_have(&since(4)), set(["large"]));
+    it.wait_until_nothing_may_have(&since(4));
+}
+
+#[test]
 fn what_somebody_changed_by_hand_is_noticed() {
     let it = TestStore::new();
     let events = it.ended_with_calls("events", &[-2]);
@@ -271,10 +367,10 @@ fn without_a_usable_index_only_the_directories_can_tell() {
     let answer = || CallIndex::of(it.temp.path()).workers(&since(4));
     let damage = |by: &dyn Fn(&Path)| {
         it.fill();
-        assert_eq!(answer(), Some(vec![]));
+        it.wait_until_nothing_may_have(&since(4));
         by(&it.index_path());
     };
-    super::index::let_ticks_pass();
+    let_ticks_pass();
     assert_eq!(answer(), None, "there is none yet");
     damage(&|it| fs::write(it, "garbage").unwrap());
     assert_eq!(answer(), None);
@@ -289,7 +385,7 @@ fn without_a_usable_index_only_the_directories_can_tell() {
     assert_eq!(index.workers(&since(4)), None, "somebody writes it");
     drop(turn);
     drop(index);
-    assert_eq!(answer(), Some(vec![]));
+    it.wait_until_nothing_may_have(&since(4));
 }
 
 #[test]
