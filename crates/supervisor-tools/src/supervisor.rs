@@ -246,7 +246,8 @@ impl Supervisor {
     /// Writes a job down and runs it here at once, with a runner of its own instead of its model's.
     ///
     /// It is for a job that hands work to others and waits for them: it takes no place among those that run side by side,
-    /// or such jobs could take all places and wait for ever. No other process ever runs it.
+    /// or such jobs could take all places and wait for ever. No other process ever runs it: it has one attempt, whatever
+    /// `max_attempts` says.
     ///
     /// # Errors
     /// [`SupervisorError::Book`]; [`SupervisorError::ShuttingDown`].
@@ -257,6 +258,8 @@ impl Supervisor {
     ) -> Result<JobId, SupervisorError> {
         let with_secrets = hide_secrets(&mut job, &runner);
         place_in_trace(&mut job);
+        // A second one would be anybody's, with the model's runner.
+        job.max_attempts = 1;
         let (added, answer) = oneshot::channel();
         let this = self.clone();
         // A task of its own, as for any other job.
