@@ -308,7 +308,7 @@ impl SupervisorTools {
         let found = self.find(job).await?;
         let found = self.ended(found).await?;
         let (name, job_id) = (found.name(), found.job_id());
-        let head = texts::result_head(&found.metadata, self.supervisor.1.has_usage_line);
+        let head = texts::result_head(&found.metadata, self.supervisor.costs.has_usage_line);
         let reader = found.reader;
         let max = self.read_bytes;
         let result = blocking(move || reader.read_file(file_names::RESULT, 0, max));
@@ -537,7 +537,7 @@ impl SupervisorTools {
         let is_elsewhere = activity.is_none()
             && !ended
             && self.supervisor.store().liveness(&metadata) != Liveness::Unknown;
-        let prices = self.supervisor.1.prices.clone();
+        let prices = self.supervisor.costs.prices.clone();
         let read = move || {
             let calls = is_elsewhere.then(|| reader.open_calls().unwrap_or_default());
             let digest = Digest::read(&metadata, &reader, prices);
