@@ -4,16 +4,17 @@
 
 mod page;
 
-use std::{cmp::Reverse, collections::BTreeMap, fmt::Write as _, io, time::Duration};
+use std::{cmp::Reverse, collections::BTreeMap, fmt::Write as _, time::Duration};
 
 use artifact_store::{Metadata, Status, StoreError, WorkerReader};
-use metrics_core::{CallTime, DurationText, Event, Line, LineContent, Timestamp, Usage};
+use metrics_core::{DurationText, Event, Line, LineContent, Timestamp, Usage};
 use model_prices::{CostSum, PriceTable};
 
 use self::page::{Page, Section};
 use crate::{
     Activity,
     coverage::Coverage,
+    events::{event_end, event_micros, for_each_line},
     texts::{self, call_in_flight, cut, one_line, short_duration},
 };
 
@@ -46,6 +47,10 @@ pub(crate) struct Digest {
     total_tokens: Option<u64>,
     prices: PriceTable,
     cost: CostSum,
+    /// When the worker began and ended, as far as it is known.
+    started_at: Option<Timestamp>,
+    finished_at: Option<Timestamp>,
+    /// Of that time alone: the call that sums the worker up comes after its end.
     coverage: Coverage,
     /// The slowest first; of two that took the same, the earlier.
     slowest: Vec<SlowCall>,
@@ -82,7 +87,7 @@ struct Group {
 }
 
 impl Digest {
-    fn new(prices: PriceTable) -> Self {
+    fn new(metadata: &Metadata, prices: PriceTable) -> Self {
         Self {
             llm: Group::default(),
             tools: Group::default(),
@@ -93,6 +98,8 @@ impl Digest {
             total_tokens: None,
             prices,
             cost: CostSum::default(),
+            started_at: metadata.started_at,
+            finished_at: metadata.finished_at,
             coverage: Coverage::default(),
             slowest: Vec::new(),
             failures: Vec::new(),
@@ -102,26 +109,15 @@ impl Digest {
         }
     }
 
-    /// Reads the events that are in the file now. What stands behind the last line end counts once the worker has
-    /// `ended`; until then it is a line being written.
+    /// Reads the events that are in the file now.
     pub(crate) fn read(
+        metadata: &Metadata,
         worker: &WorkerReader,
-        ended: bool,
         prices: PriceTable,
     ) -> Result<Self, StoreError> {
-        let mut reader = worker.events()?;
-        let mut digest = Self::new(prices);
-        let error = |source: io::Error| StoreError::Io {
-            action: "read",
-            path: worker.path().join(artifact_store::file_names::METRICS),
-            source,
-        };
-        while let Some(line) = reader.next_line().map_err(error)? {
-            digest.add_line(&line);
-        }
-        if ended && let Some(line) = reader.unfinished() {
-            digest.add_line(&line);
-        }
+        let mut digest = Self::new(metadata, prices);
+        let ended = metadata.status.is_final();
+        for_each_line(worker, ended, |line| digest.add_line(line))?;
         Ok(digest)
     }
 
@@ -140,8 +136,11 @@ impl Digest {
     }
 
     fn add(&mut self, event: &Event<'_>, line: u64) {
-        let time = event.time();
-        self.coverage.add(time.start_ts(), time.end_ts());
+        let (start, end) = (event.time().start_ts(), event_end(event.time()));
+        self.coverage.add(
+            self.started_at.map_or(start, |it| start.max(it)),
+            self.finished_at.map_or(end, |it| end.min(it)),
+        );
         match event {
             Event::LlmCall(call) => {
                 self.llm.add(event);
@@ -173,7 +172,7 @@ impl Digest {
     }
 
     fn note_slowness(&mut self, name: &str, event: &Event<'_>, line: u64) {
-        let us = micros(event.time());
+        let us = event_micros(event.time());
         let place = self.slowest.partition_point(|it| it.us >= us);
         if place < SHOWN_SLOWEST {
             let call = SlowCall {
@@ -198,7 +197,7 @@ impl Digest {
         if let Some(known) = self.failures.iter_mut().find(is_same) {
             known.count += 1;
         } else if self.failures.len() < MAX_FAILURES {
-            let us = micros(event.time());
+            let us = event_micros(event.time());
             self.failures.push(Failure {
                 name,
                 error,
@@ -313,15 +312,6 @@ impl Digest {
     }
 }
 
-/// The duration as exactly as the line tells it: the stamps count where they agree with `duration_ms`.
-fn micros(time: &CallTime) -> u64 {
-    let stamps = time.end_ts().unix_micros() - time.start_ts().unix_micros();
-    match u64::try_from(stamps) {
-        Ok(stamps) if stamps / 1000 == time.duration_ms() => stamps,
-        _ => time.duration_ms().saturating_mul(1000),
-    }
-}
-
 fn group<'a>(groups: &'a mut BTreeMap<String, Group>, name: &str) -> &'a mut Group {
     let mut name = cut(name, MAX_NAME_CHARS);
     if groups.len() >= MAX_GROUPS && !groups.contains_key(&name) {
@@ -378,7 +368,7 @@ fn in_flight(activity: Option<&Activity>) -> Section {
 
 impl Group {
     fn add(&mut self, event: &Event<'_>) {
-        let us = micros(event.time());
+        let us = event_micros(event.time());
         self.count += 1;
         self.failed += u64::from(!event.outcome().is_success());
         self.total_us = self.total_us.saturating_add(us);

@@ -62,7 +62,7 @@ impl Drop for Following<'_> {
 impl Supervisor {
     /// Stops workers of this process that somebody elsewhere wants to end, and tells of changes.
     pub(crate) fn follow_book(&self) -> Following<'_> {
-        let follower = &self.0.follower;
+        let follower = &self.inner.follower;
         let (users, task) = &mut *follower.task();
         *users += 1;
         if task.is_none() {
@@ -91,7 +91,7 @@ impl Supervisor {
                     self.stop_running(id);
                 }
                 if seen.replace(version) != Some(version) {
-                    self.0.follower.say_changed();
+                    self.inner.follower.say_changed();
                 }
             }
             tokio::time::sleep(TICK).await;

@@ -53,6 +53,7 @@ mod readme {}
 mod coverage;
 mod dead;
 mod digest;
+mod events;
 mod follow;
 mod jobs;
 mod ordinal;

@@ -26,7 +26,11 @@ pub const DEFAULT_CONCURRENCY: usize = 8;
 
 /// Runs jobs as workers and answers for them. Cheap to clone.
 #[derive(Clone)]
-pub struct Supervisor(pub(crate) Arc<Inner>, pub(crate) Costs);
+pub struct Supervisor {
+    pub(crate) inner: Arc<Inner>,
+    /// Each clone's own.
+    pub(crate) costs: Costs,
+}
 
 /// How its tools tell what calls cost.
 #[derive(Debug, Clone)]
@@ -160,32 +164,36 @@ impl Supervisor {
             has_usage_line: true,
             prices: PriceTable::builtin(),
         };
-        Ok(Self(inner, costs))
+        Ok(Self { inner, costs })
     }
 
     /// Whether results have a line `Usage: …` with the worker's calls, tokens and cost; they do unless told otherwise.
+    ///
+    /// To be called before cloning or [`tools`](Self::tools): those that were made keep what they have.
     #[must_use]
     pub fn usage_line(mut self, has_usage_line: bool) -> Self {
-        self.1.has_usage_line = has_usage_line;
+        self.costs.has_usage_line = has_usage_line;
         self
     }
 
     /// The prices that `worker_metrics` uses; otherwise [`PriceTable::builtin`]. Results have the cost that was found when the
     /// worker ran, by the prices of its runner.
+    ///
+    /// To be called before cloning or [`tools`](Self::tools): those that were made keep what they have.
     #[must_use]
     pub fn prices(mut self, prices: PriceTable) -> Self {
-        self.1.prices = prices;
+        self.costs.prices = prices;
         self
     }
 
     /// The store.
     pub fn store(&self) -> &ArtifactStore {
-        &self.0.store
+        &self.inner.store
     }
 
     /// The job book.
     pub fn book(&self) -> &JobBook {
-        &self.0.book
+        &self.inner.book
     }
 
     /// Writes a job down and runs it here as soon as there is room; returns once it is on disk. What is written has no
@@ -203,14 +211,14 @@ impl Supervisor {
     /// # Errors
     /// As [`spawn`](Self::spawn).
     pub async fn submit(&self, mut job: NewJob, run_by: RunBy) -> Result<JobId, SupervisorError> {
-        let runner = self.0.runners.runner(job.model.as_deref())?;
+        let runner = self.inner.runners.runner(job.model.as_deref())?;
         let with_secrets = match run_by {
             RunBy::Here => hide_secrets(&mut job, &runner),
             // Whoever takes it needs it as it is.
             RunBy::Takers | RunBy::TakersElseHere => None,
         };
         if job.settings.is_empty() {
-            job.settings = self.0.runners.settings();
+            job.settings = self.inner.runners.settings();
         }
         place_in_trace(&mut job);
         let owner = job.owner.clone();
@@ -231,14 +239,14 @@ impl Supervisor {
                 }
                 (Some(id), RunBy::TakersElseHere) => drop(tokio::spawn(async move {
                     if this.nobody_takes(id, &owner).await {
-                        let tasks = this.0.tasks.clone();
+                        let tasks = this.inner.tasks.clone();
                         tasks.track_future(this.run(id)).await;
                     }
                 })),
                 (_, RunBy::Takers) | (None, _) => {}
             }
         };
-        self.0.tasks.spawn(task);
+        self.inner.tasks.spawn(task);
         let answer = answer.await;
         answer.unwrap_or_else(|it| Err(SupervisorError::BrokenOff(it.to_string())))
     }
@@ -246,7 +254,8 @@ impl Supervisor {
     /// Writes a job down and runs it here at once, with a runner of its own instead of its model's.
     ///
     /// It is for a job that hands work to others and waits for them: it takes no place among those that run side by side,
-    /// or such jobs could take all places and wait for ever. No other process ever runs it.
+    /// or such jobs could take all places and wait for ever. No other process ever runs it: it has one attempt, whatever
+    /// `max_attempts` says.
     ///
     /// # Errors
     /// [`SupervisorError::Book`]; [`SupervisorError::ShuttingDown`].
@@ -257,10 +266,12 @@ impl Supervisor {
     ) -> Result<JobId, SupervisorError> {
         let with_secrets = hide_secrets(&mut job, &runner);
         place_in_trace(&mut job);
+        // A second one would be anybody's, with the model's runner.
+        job.max_attempts = 1;
         let (added, answer) = oneshot::channel();
         let this = self.clone();
         // A task of its own, as for any other job.
-        self.0.tasks.spawn(async move {
+        self.inner.tasks.spawn(async move {
             let mut job = match this.add_running(job).await {
                 Ok(job) => job,
                 Err(error) => return drop(added.send(Err(error))),
@@ -295,7 +306,7 @@ impl Supervisor {
                 return true;
             }
             tokio::select! {
-                () = self.0.stop.cancelled() => return false, // It waits for others.
+                () = self.inner.stop.cancelled() => return false, // It waits for others.
                 () = tokio::time::sleep(LOOK_AGAIN) => {}
             }
             let job = self.unblock(move |it| Ok(it.book.get(id, None)?)).await;
@@ -313,7 +324,7 @@ impl Supervisor {
         /// A job of another process ends without a word to us, and so does that process.
         const LOOK_AGAIN: Duration = Duration::from_millis(200);
         let deadline = tokio::time::Instant::now().checked_add(timeout);
-        let mut ended = self.0.ended.subscribe();
+        let mut ended = self.inner.ended.subscribe();
         loop {
             ended.mark_unchanged();
             let job = self.unblock(move |it| it.job(id, None)).await?;
@@ -321,7 +332,7 @@ impl Supervisor {
                 return Ok(true);
             };
             if status == JobStatus::Queued
-                && let Some(reason) = self.0.unclaimed().get(&id)
+                && let Some(reason) = self.inner.unclaimed().get(&id)
             {
                 return Err(SupervisorError::NotStarted(reason.clone()));
             }
@@ -339,7 +350,7 @@ impl Supervisor {
     /// # Errors
     /// [`SupervisorError::Book`].
     pub async fn cancel(&self, id: JobId) -> Result<Cancelled, SupervisorError> {
-        let now = self.0.store.clock().timestamp();
+        let now = self.inner.store.clock().timestamp();
         let (cancelled, job) = self
             .unblock(move |it| Ok((it.book.cancel_queued(id, now)?, it.job(id, None)?)))
             .await?;
@@ -369,7 +380,7 @@ impl Supervisor {
 
     /// What the job's worker is doing right now; `None` if this process does not run it.
     pub fn activity(&self, id: JobId) -> Option<Activity> {
-        let running = self.0.running();
+        let running = self.inner.running();
         let collector = running.get(&id)?.collector.as_ref()?;
         Some(Activity {
             worker_id: collector.worker_id().clone(),
@@ -380,7 +391,7 @@ impl Supervisor {
 
     /// What all workers of this process are doing right now, in the order of their jobs.
     pub fn activities(&self) -> Vec<(JobId, Activity)> {
-        let mut ids: Vec<_> = self.0.running().keys().copied().collect();
+        let mut ids: Vec<_> = self.inner.running().keys().copied().collect();
         ids.sort_unstable();
         let activity = |id| Some((id, self.activity(id)?));
         ids.into_iter().filter_map(activity).collect()
@@ -388,7 +399,7 @@ impl Supervisor {
 
     /// Stops all that this process runs and has queued but the job `id`, such as what a job leaves behind that has ended.
     pub async fn cancel_all_but(&self, id: JobId) {
-        for (other, running) in &*self.0.running() {
+        for (other, running) in &*self.inner.running() {
             if *other != id {
                 running.cancel.cancel();
             }
@@ -399,17 +410,17 @@ impl Supervisor {
     /// Waits until this process runs no job any more, summaries included.
     pub async fn idle(&self) {
         // A tracker is waited for while it is closed; it takes new tasks all the same.
-        self.0.tasks.close();
-        self.0.tasks.wait().await;
-        self.0.tasks.reopen();
+        self.inner.tasks.close();
+        self.inner.tasks.wait().await;
+        self.inner.tasks.reopen();
     }
 
     /// Stops all workers of this process, cancels its queued jobs, and waits until their ends are on disk.
     pub async fn shut_down(&self) {
-        self.0.stop.cancel();
+        self.inner.stop.cancel();
         self.cancel_queue().await;
-        self.0.tasks.close();
-        self.0.tasks.wait().await;
+        self.inner.tasks.close();
+        self.inner.tasks.wait().await;
         self.cancel_queue().await; // What was being added in that moment.
     }
 
@@ -421,10 +432,10 @@ impl Supervisor {
         let this = self.clone();
         let joined = tokio::task::spawn_blocking(move || {
             body(&View {
-                store: &this.0.store,
-                book: &this.0.book,
-                run: &this.0.run,
-                unnoted: &this.0.unnoted,
+                store: &this.inner.store,
+                book: &this.inner.book,
+                run: &this.inner.run,
+                unnoted: &this.inner.unnoted,
             })
         });
         let joined = joined.await;
@@ -432,7 +443,7 @@ impl Supervisor {
     }
 
     async fn add(&self, job: NewJob, run_by: RunBy) -> Result<JobId, SupervisorError> {
-        if self.0.stop.is_cancelled() {
+        if self.inner.stop.is_cancelled() {
             return Err(SupervisorError::ShuttingDown);
         }
         let added = self.unblock(move |it| {
@@ -443,12 +454,12 @@ impl Supervisor {
             })
         });
         let added = added.await;
-        self.0.follower.say_changed();
+        self.inner.follower.say_changed();
         added
     }
 
     async fn add_running(&self, job: NewJob) -> Result<Job, SupervisorError> {
-        if self.0.stop.is_cancelled() {
+        if self.inner.stop.is_cancelled() {
             return Err(SupervisorError::ShuttingDown);
         }
         let added = self.unblock(move |it| {
@@ -462,8 +473,8 @@ impl Supervisor {
     async fn run(&self, id: JobId) {
         let permit = tokio::select! {
             biased;
-            () = self.0.stop.cancelled() => return, // `shut_down` cancels it.
-            permit = self.0.permits.acquire() => permit,
+            () = self.inner.stop.cancelled() => return, // `shut_down` cancels it.
+            permit = self.inner.permits.acquire() => permit,
         };
         // Nobody closes the semaphore.
         let Ok(_permit) = permit else { return };
@@ -484,26 +495,26 @@ impl Supervisor {
             Ok(None) => {} // Cancelled, or taken by another process, while it waited.
             Err(error) => {
                 tracing::error!(%error, job_id = id.get(), "cannot claim a job");
-                self.0.unclaimed().insert(id, error.to_string());
+                self.inner.unclaimed().insert(id, error.to_string());
                 self.say_ended();
             }
         }
     }
 
     fn tasks_with_secrets(&self) -> MutexGuard<'_, HashMap<JobId, String>> {
-        let tasks = self.0.tasks_with_secrets.lock();
+        let tasks = self.inner.tasks_with_secrets.lock();
         tasks.unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn note_running(&self, id: JobId) -> RunningNote<'_> {
-        let cancel = self.0.stop.child_token();
+        let cancel = self.inner.stop.child_token();
         let running = RunningJob {
             cancel: cancel.clone(),
             collector: None,
         };
-        self.0.running().insert(id, running);
+        self.inner.running().insert(id, running);
         RunningNote {
-            inner: &self.0,
+            inner: &self.inner,
             id,
             cancel,
         }
@@ -536,10 +547,10 @@ impl Supervisor {
         let this = self.clone();
         // A task of its own: whatever panics in it ends the job, and not what keeps the book.
         let run = tokio::spawn(async move {
-            let runners = &this.0.runners;
+            let runners = &this.inner.runners;
             let runner = match own {
                 Some(own) => own,
-                None if job.spawned_by == this.0.run => runners.runner(job.model.as_deref())?,
+                None if job.spawned_by == this.inner.run => runners.runner(job.model.as_deref())?,
                 None => runners.runner_for(job.model.as_deref(), &job.settings)?,
             };
             let with_secrets = this.tasks_with_secrets().get(&id).cloned();
@@ -569,7 +580,7 @@ impl Supervisor {
                     worker_id,
                     collector,
                 } => {
-                    if let Some(running) = self.0.running().get_mut(&id) {
+                    if let Some(running) = self.inner.running().get_mut(&id) {
                         running.collector = Some(collector);
                     }
                     let noted = self
@@ -580,7 +591,7 @@ impl Supervisor {
                     }
                 }
                 WorkerEvent::Completed { status, error, .. } => {
-                    let was_stopped = status == Status::Cancelled && self.0.stop.is_cancelled();
+                    let was_stopped = status == Status::Cancelled && self.inner.stop.is_cancelled();
                     if is_shared && was_stopped && self.is_given_back(id).await {
                         continue;
                     }
@@ -631,19 +642,19 @@ impl Supervisor {
 
     /// Whether this process runs any job.
     pub(crate) fn runs_some(&self) -> bool {
-        !self.0.running().is_empty()
+        !self.inner.running().is_empty()
     }
 
     /// Tells a worker of this process to stop; whether the job is among the running ones.
     pub(crate) fn stop_running(&self, id: JobId) -> bool {
-        let running = self.0.running();
+        let running = self.inner.running();
         let found = running.get(&id);
         found.inspect(|it| it.cancel.cancel()).is_some()
     }
 
     /// Wakes whoever waits for a job.
     fn say_ended(&self) {
-        self.0.ended.send_modify(|it| *it += 1);
+        self.inner.ended.send_modify(|it| *it += 1);
     }
 }
 
@@ -721,8 +732,8 @@ pub(crate) fn final_status(status: Status) -> FinalStatus {
 impl std::fmt::Debug for Supervisor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Supervisor")
-            .field("store", &self.0.store)
-            .field("book", &self.0.book)
+            .field("store", &self.inner.store)
+            .field("book", &self.inner.book)
             .finish_non_exhaustive()
     }
 }

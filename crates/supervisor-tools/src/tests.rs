@@ -19,3 +19,4 @@ mod shut_down;
 mod spawning;
 mod supervising;
 mod support;
+mod traces;

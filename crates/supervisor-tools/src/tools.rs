@@ -50,7 +50,7 @@ pub(crate) const MIN_METRICS_TOKENS: usize = 50;
 /// A longer task could not be read back from its metadata, where a control character takes six bytes.
 const MAX_TASK_BYTES: usize = 10 << 20;
 /// Problems that are shown; the rest is counted.
-const SHOWN_PROBLEMS: usize = 10;
+pub(crate) const SHOWN_PROBLEMS: usize = 10;
 
 /// The tools, for one owner: it sees only what is its own.
 #[derive(Debug, Clone)]
@@ -308,7 +308,7 @@ impl SupervisorTools {
         let found = self.find(job).await?;
         let found = self.ended(found).await?;
         let (name, job_id) = (found.name(), found.job_id());
-        let head = texts::result_head(&found.metadata, self.supervisor.1.has_usage_line);
+        let head = texts::result_head(&found.metadata, self.supervisor.costs.has_usage_line);
         let reader = found.reader;
         let max = self.read_bytes;
         let result = blocking(move || reader.read_file(file_names::RESULT, 0, max));
@@ -537,12 +537,13 @@ impl SupervisorTools {
         let is_elsewhere = activity.is_none()
             && !ended
             && self.supervisor.store().liveness(&metadata) != Liveness::Unknown;
-        let prices = self.supervisor.1.prices.clone();
+        let prices = self.supervisor.costs.prices.clone();
         let read = move || {
             let calls = is_elsewhere.then(|| reader.open_calls().unwrap_or_default());
-            Digest::read(&reader, ended, prices).map(|it| (it, calls))
+            let digest = Digest::read(&metadata, &reader, prices);
+            digest.map(|it| (it, metadata, calls))
         };
-        let (digest, calls) = blocking(read).await??;
+        let (digest, metadata, calls) = blocking(read).await??;
         let elsewhere = calls.and_then(|it| self.activity_elsewhere(&metadata, it));
         let activity = activity.or(elsewhere).filter(|_| !ended);
         Ok(digest.text(&metadata, job_id, activity.as_ref(), max_tokens))

@@ -11,12 +11,14 @@ mod tests;
 
 use std::collections::HashSet;
 
-use artifact_store::{Metadata, WorkerFilter};
-use metrics_core::{SpanId, Timestamp, TraceId, WorkerId};
+use artifact_store::{Metadata, StoreError, WorkerFilter};
+use metrics_core::{SpanId, Timestamp, TraceContext, TraceId, WorkerId};
 use serde::Serialize;
 
 use self::build::{Read, read_worker, referred_to};
-use crate::{JobRef, SupervisorTools, ToolFailure, workers::Found};
+use crate::{
+    JobRef, SupervisorError, SupervisorTools, ToolFailure, supervisor::View, workers::Found,
+};
 
 /// Calls that a trace shows of each worker unless told otherwise.
 pub const DEFAULT_TRACE_CALLS: usize = 20;
@@ -36,7 +38,8 @@ pub struct Trace {
     pub total_tokens: Option<u64>,
     /// The topmost spans, mostly one: those whose parents are not in these files.
     pub roots: Vec<TraceSpan>,
-    /// What could not be read.
+    /// What could not be read, also of workers that may be in it: their metadata would say. An owner is told of those
+    /// that the job book knows to be theirs.
     pub problems: Vec<String>,
 }
 
@@ -125,24 +128,30 @@ impl SupervisorTools {
                 owner: owner.clone(),
                 ..WorkerFilter::default()
             })?;
+            let mut problems = Vec::new();
+            for problem in list.problems {
+                if view.may_be_in(trace_id, &problem, owner.as_deref())? {
+                    problems.push(problem.to_string());
+                }
+            }
             let mut workers = Vec::new();
             for worker in list.workers {
                 if worker.trace_id == Some(trace_id) {
                     // As it stands now, by the book too.
                     let found =
                         view.find(&JobRef::Worker(worker.worker_id.clone()), owner.as_deref())?;
-                    // One that is gone was removed meanwhile.
-                    if let Some(Found::Worker(found)) = found {
-                        workers.push((found.metadata, found.reader));
+                    match found {
+                        Some(Found::Worker(found)) => workers.push((found.metadata, found.reader)),
+                        Some(Found::Damaged(damaged)) => problems.push(damaged.problem.to_string()),
+                        Some(Found::Job(_)) | None => {} // It was removed meanwhile.
                     }
                 }
             }
             let now = view.store.clock().timestamp();
-            let mut problems = Vec::new();
             let mut parents: HashSet<SpanId> = HashSet::new();
             for (worker, reader) in &workers {
                 parents.extend(worker.parent_span_id);
-                if let Err(error) = referred_to(reader, &mut parents) {
+                if let Err(error) = referred_to(worker, reader, &mut parents) {
                     problems.push(error.to_string());
                 }
             }
@@ -153,6 +162,24 @@ impl SupervisorTools {
             Ok(assemble(trace_id, metadata, read, problems))
         });
         Ok(trace.await?)
+    }
+}
+
+impl View<'_> {
+    /// Whether a worker whose metadata cannot be read may be in the trace, and is `owner`'s; the book knows more of it.
+    fn may_be_in(
+        &self,
+        trace_id: TraceId,
+        problem: &StoreError,
+        owner: Option<&str>,
+    ) -> Result<bool, SupervisorError> {
+        let Some(job) = self.job_of_damaged(problem, owner)? else {
+            return Ok(owner.is_none()); // Whose it is cannot be known, so only who sees all is told.
+        };
+        let parent = job.traceparent.as_deref();
+        let parent = parent.and_then(TraceContext::from_traceparent);
+        // The root of a trace has no parent, so whose root it is only the metadata said.
+        Ok(parent.is_none_or(|it| it.trace_id == trace_id))
     }
 }
 

@@ -75,11 +75,11 @@ impl Supervisor {
         options: &WorkOptions,
         running: &TaskTracker,
     ) -> Result<(), SupervisorError> {
-        let mut changed = self.0.follower.subscribe();
+        let mut changed = self.inner.follower.subscribe();
         let stopped = async {
             tokio::select! {
                 () = options.stop.cancelled() => {}
-                () = self.0.stop.cancelled() => {}
+                () = self.inner.stop.cancelled() => {}
             }
         };
         tokio::pin!(stopped);
@@ -89,7 +89,7 @@ impl Supervisor {
             let permit = tokio::select! {
                 biased;
                 () = &mut stopped => return Ok(()),
-                permit = self.0.permits.clone().acquire_owned() => permit,
+                permit = self.inner.permits.clone().acquire_owned() => permit,
             };
             let Ok(permit) = permit else { return Ok(()) }; // Nobody closes the semaphore.
             let owner = options.owner.clone();
@@ -100,7 +100,7 @@ impl Supervisor {
             let pause = match claimed.await {
                 Ok(Some(job)) => {
                     let run = self.clone().run_taken(job, permit, options.events.clone());
-                    running.spawn(self.0.tasks.track_future(run));
+                    running.spawn(self.inner.tasks.track_future(run));
                     last_fault = None;
                     continue;
                 }
@@ -167,7 +167,7 @@ impl Supervisor {
             it.clear_up_after_the_dead()
         });
         if cleared.await? {
-            self.0.follower.say_changed();
+            self.inner.follower.say_changed();
         }
         Ok(())
     }

@@ -186,7 +186,8 @@ impl View<'_> {
                 .collect::<Result<_, _>>()?;
             rows.problems = list.problems;
             for problem in &rows.problems {
-                jobs.extend(self.job_of_damaged(problem, filter)?);
+                let job = self.job_of_damaged(problem, filter.owner.as_deref())?;
+                jobs.extend(job.filter(|it| filter.fits(it)));
             }
         }
         // A job whose worker is listed is that worker's row.
@@ -202,11 +203,11 @@ impl View<'_> {
         Ok(rows)
     }
 
-    /// The job whose worker's metadata cannot be read, if it fits: the book knows it all the same.
-    fn job_of_damaged(
+    /// The job whose worker's metadata cannot be read, if it is `owner`'s: the book knows it all the same.
+    pub(crate) fn job_of_damaged(
         &self,
         problem: &StoreError,
-        filter: &RowFilter,
+        owner: Option<&str>,
     ) -> Result<Option<Job>, SupervisorError> {
         let StoreError::Damaged { path, .. } = problem else {
             return Ok(None);
@@ -215,12 +216,8 @@ impl View<'_> {
         let Some(worker_id) = dir.map(WorkerId::from) else {
             return Ok(None);
         };
-        let job = self.book.by_worker(&worker_id, filter.owner.as_deref())?;
-        let job = job.map(|it| self.settled(it)).transpose()?;
-        let fits = |it: &Job| {
-            filter.wants(it.status) && filter.since.is_none_or(|since| it.created_at >= since)
-        };
-        Ok(job.filter(fits))
+        let job = self.book.by_worker(&worker_id, owner)?;
+        job.map(|it| self.settled(it)).transpose()
     }
 
     fn worker_row(&self, metadata: Metadata) -> Result<WorkerRow, SupervisorError> {
@@ -362,6 +359,10 @@ impl RowFilter {
             Some(RowStatus::Worker(status)) => Some(Some(status)),
             Some(RowStatus::Queued) => None,
         }
+    }
+
+    fn fits(&self, job: &Job) -> bool {
+        self.wants(job.status) && self.since.is_none_or(|since| job.created_at >= since)
     }
 
     fn wants(&self, status: JobStatus) -> bool {

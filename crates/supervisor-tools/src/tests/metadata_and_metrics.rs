@@ -139,6 +139,23 @@ async fn metrics_say_where_the_time_went() {
 }
 
 #[tokio::test]
+async fn what_is_called_after_the_worker_s_end_takes_nothing_from_its_time() {
+    let office = Office::new();
+    let id = office.done("make calls").await;
+    let calls = [
+        call("before", -2, 10, None),
+        call("into", -1, 15, None),
+        call("within", 1, 60, None),
+        call("out of", 11, 50, None),
+        call("summary", 20, 30, None),
+    ];
+    office.write_metrics("2025-12-15T04-08-08_make-calls", calls.into_iter());
+    let text = office.call("worker_metrics", json!({"job_id": id})).await;
+    // 125ms without 0 to 5, 10 to 70 and 110 to 125.
+    assert!(text.contains("\nTime outside of calls: 45ms\n"), "{text}");
+}
+
+#[tokio::test]
 async fn metrics_of_a_worker_without_calls() {
     let office = Office::new();
     let id = office.done("calculate 7*6").await;
@@ -214,13 +231,14 @@ async fn metrics_of_a_long_worker_keep_to_their_budget_and_say_what_matters() {
     Tool calls: 30000 (6 failed), 170369ms (2m 50s) in all, slowest 45000ms (45.0s)
     - ssh_exec: 7500, 74991ms (1m 14s) in all, slowest 45000ms (45.0s)
     - shell_exec: 7500 (6 failed), 35377ms (35.3s) in all, slowest 900ms
-    - http_request: 7500, 30002ms (30.0s) in all, slowest 7ms
-    - and 1 more
+    - and 2 more
+    Time outside of calls: 77ms
     Slowest calls:
     - line 17001: ssh_exec 45000ms (45.0s), 2m 50s after the start
     - line 5000: shell_exec 900ms, 49s after the start
     - line 10000: shell_exec 900ms, 1m 39s after the start
-    - and 2 more
+    - line 15000: shell_exec 900ms, 2m 29s after the start
+    - and 1 more
     Failures: 6
     - shell_exec, 6 times, first after 900ms: error[E0308]: mismatched types: `Vec<u8>`, found `&str`
     [more with a larger max_tokens]
@@ -248,8 +266,8 @@ async fn metrics_of_a_long_worker_keep_to_their_budget_and_say_what_matters() {
     Metrics of job 1:
 
     Execution time: 125ms
-    LLM calls: 0
     Tool calls: 30000 (6 failed), 170369ms (2m 50s) in all, slowest 45000ms (45.0s)
+    Time outside of calls: 77ms
     Failures: 6
     [more with a larger max_tokens]
     "#);

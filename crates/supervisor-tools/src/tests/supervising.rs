@@ -84,6 +84,25 @@ async fn all_but_one_are_cancelled() {
 }
 
 #[tokio::test]
+async fn a_supervisor_whose_process_dies_is_not_begun_again_by_another() {
+    let office = Office::new();
+    let agent = agent_fn(|_| std::future::pending::<Result<String, ToolError>>());
+    let runner = WorkerRunner::new(office.supervisor.store().clone(), Arc::new(agent));
+    let request = SpawnRequest {
+        max_attempts: 3,
+        ..SpawnRequest::new("a goal")
+    };
+    let tools = office.tools("local");
+    let id = tools.spawn_with(&request, runner).await.unwrap();
+    // What whoever finds its process dead would try.
+    let requeued = office
+        .supervisor
+        .unblock(move |it| Ok(it.book.requeue(id, it.run)?));
+    assert!(!requeued.await.unwrap());
+    office.supervisor.shut_down().await;
+}
+
+#[tokio::test]
 async fn a_job_that_has_not_ended_is_an_answer_and_a_wrong_argument_is_not() {
     let office = Office::new();
     let id = office.spawn("wait").await;

@@ -2,14 +2,18 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BinaryHeap, HashMap, HashSet},
+    collections::{BTreeMap, BinaryHeap, HashMap, HashSet},
 };
 
-use artifact_store::{Metadata, OpenCall, StoreError, WorkerReader, file_names};
-use metrics_core::{Event, Line, LineContent, SpanId, Timestamp, TraceFields, derive_span_id};
+use artifact_store::{Metadata, OpenCall, StoreError, WorkerReader};
+use metrics_core::{Event, LineContent, SpanId, Timestamp, TraceFields, derive_span_id};
 
 use super::{TraceSpan, TraceWhat};
-use crate::{coverage::Coverage, texts};
+use crate::{
+    coverage::Coverage,
+    events::{after, event_end, event_micros, for_each_line},
+    texts,
+};
 
 /// Deeper ones are shown beside their parents: a tree made to be deep must not exhaust the stack of whoever walks it.
 const MAX_DEPTH: usize = 64;
@@ -47,10 +51,11 @@ impl Read {
 
 /// Adds the spans that events of the worker name as their parents.
 pub(super) fn referred_to(
+    metadata: &Metadata,
     reader: &WorkerReader,
     parents: &mut HashSet<SpanId>,
 ) -> Result<(), StoreError> {
-    for_each_event(reader, |event, _| {
+    for_each_event(metadata, reader, |event, _| {
         parents.extend(trace_of(event).parent_span_id);
     })
 }
@@ -68,13 +73,13 @@ pub(super) fn read_worker(
     let mut calls = 0;
     let mut total_tokens: Option<u64> = None;
     let mut coverage = Coverage::default();
-    let mut spans = Vec::new();
     let mut slowest: BinaryHeap<Reverse<(u64, Reverse<u64>)>> = BinaryHeap::new();
-    let mut ordinary: HashMap<u64, TraceSpan> = HashMap::new();
+    // By where their lines begin, so that calls that began at once keep their order.
+    let mut shown: BTreeMap<u64, TraceSpan> = BTreeMap::new();
     let mut left_out = LeftOut::default();
-    let read = for_each_event(reader, |event, offset| {
+    let read = for_each_event(metadata, reader, |event, offset| {
         calls += 1;
-        coverage.add(event.time().start_ts(), event.time().end_ts());
+        coverage.add(event.time().start_ts(), event_end(event.time()));
         if let Event::LlmCall(call) = event
             && let Some(more) = call.usage.total_tokens
         {
@@ -89,21 +94,20 @@ pub(super) fn read_worker(
             ))
         };
         let span_id = trace.span_id.or_else(derived);
-        let us = micros(event.time().start_ts(), event.time().end_ts());
+        let us = event_micros(event.time());
+        shown.extend(call_span(event, span_id, us).map(|it| (offset, it)));
         if span_id.is_some_and(|it| parents.contains(&it)) {
-            spans.extend(call_span(event, span_id, us));
             return;
         }
         slowest.push(Reverse((us, Reverse(offset))));
-        ordinary.extend(call_span(event, span_id, us).map(|it| (offset, it)));
         if slowest.len() > max_calls
             && let Some(Reverse((_, Reverse(offset)))) = slowest.pop()
-            && let Some(span) = ordinary.remove(&offset)
+            && let Some(span) = shown.remove(&offset)
         {
             left_out.add(&span);
         }
     });
-    spans.extend(ordinary.into_values());
+    let mut spans: Vec<_> = shown.into_values().collect();
     spans.extend(left_out.0);
     if is_running {
         let in_flight = reader.open_calls().unwrap_or_default();
@@ -213,26 +217,26 @@ pub(super) fn tree(mut read: Vec<Read>) -> Vec<TraceSpan> {
         .into_iter()
         .map(|it| grown(it, &mut below, 0))
         .collect();
-    // What is left names its parents in a circle, or lies too deep.
-    while let Some(node) = take_topmost(&mut below) {
-        res.push(grown(node, &mut below, 0));
+    // What is left names its parents in a circle, or lies too deep: workers come to the top, then what calls no worker has.
+    let mut parents: Vec<_> = below.keys().copied().collect();
+    parents.sort_unstable();
+    for nodes in below.values_mut() {
+        nodes.sort_by_key(Node::is_worker); // The last one is taken first.
+    }
+    for is_topmost in [Node::is_worker, |_: &Node| true] {
+        for parent in &parents {
+            // Asked anew each time: what has just grown may have taken the others.
+            let next = |below: &mut HashMap<_, Vec<Node>>| {
+                let nodes = below.get_mut(parent)?;
+                nodes.pop_if(|it| is_topmost(it))
+            };
+            while let Some(node) = next(&mut below) {
+                res.push(grown(node, &mut below, 0));
+            }
+        }
     }
     res.sort_by_key(|it| it.start_ts);
     res
-}
-
-/// Takes a worker out, or where there is none any more some call.
-fn take_topmost(below: &mut HashMap<SpanId, Vec<Node>>) -> Option<Node> {
-    let has_worker = |it: &[Node]| it.iter().position(|it| it.coverage.is_some());
-    let with_worker = below.iter().filter(|(_, it)| has_worker(it).is_some());
-    let parent = with_worker.map(|(parent, _)| *parent).min();
-    let parent = parent.or_else(|| below.keys().min().copied())?;
-    let nodes = below.get_mut(&parent)?;
-    let node = nodes.swap_remove(has_worker(nodes).unwrap_or(0));
-    if nodes.is_empty() {
-        below.remove(&parent);
-    }
-    Some(node)
 }
 
 /// A span on its way into the tree; a worker's knows what its calls cover.
@@ -240,6 +244,12 @@ fn take_topmost(below: &mut HashMap<SpanId, Vec<Node>>) -> Option<Node> {
 struct Node {
     span: TraceSpan,
     coverage: Option<Coverage>,
+}
+
+impl Node {
+    fn is_worker(&self) -> bool {
+        self.coverage.is_some()
+    }
 }
 
 impl From<TraceSpan> for Node {
@@ -359,34 +369,17 @@ fn trace_of(event: &Event<'_>) -> TraceFields {
 
 /// Calls `take` with each usable event of the file, and where its line begins.
 fn for_each_event(
+    metadata: &Metadata,
     reader: &WorkerReader,
     mut take: impl FnMut(&Event<'_>, u64),
 ) -> Result<(), StoreError> {
-    let mut take = |line: &Line<'_>| {
+    for_each_line(reader, metadata.status.is_final(), |line| {
         if let LineContent::Event(event) = &line.content {
             take(event, line.offset);
         }
-    };
-    let mut events = reader.events()?;
-    loop {
-        match events.next_line() {
-            Ok(Some(line)) => take(&line),
-            Ok(None) => return Ok(()),
-            Err(source) => {
-                return Err(StoreError::Io {
-                    action: "read",
-                    path: reader.path().join(file_names::METRICS),
-                    source,
-                });
-            }
-        }
-    }
+    })
 }
 
 fn micros(start: Timestamp, end: Timestamp) -> u64 {
     u64::try_from(end.unix_micros().saturating_sub(start.unix_micros())).unwrap_or(0)
-}
-
-fn after(start: Timestamp, us: u64) -> Timestamp {
-    start.plus_micros(i64::try_from(us).unwrap_or(i64::MAX))
 }

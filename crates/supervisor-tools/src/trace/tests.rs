@@ -59,7 +59,7 @@ impl Files {
             workers.iter().filter_map(|it| it.parent_span_id).collect();
         let reader = |it: &Metadata| self.store.worker(&it.worker_id).unwrap();
         for it in workers {
-            referred_to(&reader(it), &mut parents).unwrap();
+            referred_to(it, &reader(it), &mut parents).unwrap();
         }
         let read = |it: &Metadata| read_worker(it, &reader(it), &parents, max_calls, at_ms(0));
         let read: Vec<Read> = workers.iter().map(read).collect();
@@ -202,4 +202,61 @@ fn a_failed_call_says_why() {
         shown[0].children[0].error.as_deref(),
         Some("no route to host")
     );
+}
+
+#[test]
+fn calls_that_began_at_once_stand_in_the_order_of_their_lines() {
+    let files = Files::new();
+    let trace = TraceContext::root();
+    let tools: Vec<_> = (0..20).map(|n| format!("call-{n}")).collect();
+    let mut calls: Vec<_> = tools.iter().map(|it| call(it, 0, 5)).collect();
+    // One among them is somebody's parent, which decides only that it is shown.
+    let span_id = SpanId::random();
+    calls[12].trace.span_id = Some(span_id);
+    let mut below = call("below", 1, 2);
+    below.trace.parent_span_id = Some(span_id);
+    calls.push(below);
+    let calls: Vec<Event<'_>> = calls.into_iter().map(Into::into).collect();
+    let worker = files.worker(trace, 0, 5, &calls);
+    let shown = tools.join(", ").replace("call-12", "call-12(below)");
+    assert_eq!(
+        shapes(&files.tree(&[worker], 20)),
+        [format!("work({shown})")]
+    );
+}
+
+#[test]
+fn very_many_calls_in_circles_lose_nobody() {
+    const PAIRS: usize = 100_000;
+    let files = Files::new();
+    let mut calls = Vec::new();
+    for _ in 0..PAIRS {
+        let (one, two) = (SpanId::random(), SpanId::random());
+        for (span_id, parent) in [(one, two), (two, one)] {
+            let mut call = call("x", 0, 1);
+            call.trace.span_id = Some(span_id);
+            call.trace.parent_span_id = Some(parent);
+            calls.push(Event::from(call));
+        }
+    }
+    let worker = files.worker(TraceContext::root(), 0, 1, &calls);
+    let shown = files.tree(&[worker], 0);
+    assert_eq!(shown.len(), 1 + PAIRS);
+    let in_circles = shown.iter().filter(|it| shape(it) == "x(x)");
+    assert_eq!(in_circles.count(), PAIRS);
+}
+
+#[test]
+fn a_last_line_without_its_end_counts_once_the_worker_has_ended() {
+    let files = Files::new();
+    let calls = [call("whole", 0, 5).into(), call("last", 5, 10).into()];
+    let mut worker = files.worker(TraceContext::root(), 0, 10, &calls);
+    let path = files.store.worker(&worker.worker_id).unwrap();
+    let path = path.path().join("metrics.jsonl");
+    let lines = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, lines.trim_end()).unwrap();
+    let shown = |worker: &Metadata| shapes(&files.tree(std::slice::from_ref(worker), 20));
+    assert_eq!(shown(&worker), ["work(whole, last)"]);
+    worker.status = Status::Running;
+    assert_eq!(shown(&worker), ["work(whole, gap 5)"]);
 }

@@ -5,7 +5,10 @@ use std::{fmt, time::Duration};
 use metrics_core::{DurationText, Timestamp};
 
 use super::{Trace, TraceSpan, TraceWhat};
-use crate::texts::{cut, one_line, short_duration, worker_name};
+use crate::{
+    texts::{cut, one_line, short_duration, worker_name},
+    tools::SHOWN_PROBLEMS,
+};
 
 const MAX_NAME_CHARS: usize = 60;
 const MAX_TASK_CHARS: usize = 80;
@@ -33,8 +36,12 @@ impl fmt::Display for Trace {
             }
             root.write(f, start.unwrap_or(root.start_ts), "", "")?;
         }
-        for problem in &self.problems {
+        for problem in self.problems.iter().take(SHOWN_PROBLEMS) {
             writeln!(f, "Warning: {}", one_line(&cut(problem, 1000)))?;
+        }
+        if self.problems.len() > SHOWN_PROBLEMS {
+            let more = self.problems.len() - SHOWN_PROBLEMS;
+            writeln!(f, "Warning: and {more} more like these")?;
         }
         Ok(())
     }
