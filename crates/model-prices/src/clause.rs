@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use regex::Regex;
+use regex_lite::Regex;
 use serde::{Deserialize, Deserializer, de::Error as _};
 
 /// What a name has to be like, such as `{"starts_with": "gpt-5"}`. Names are compared in lower case.
