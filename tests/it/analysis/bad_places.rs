@@ -145,8 +145,13 @@ fn what_may_not_be_read_is_named() {
     set_mode("", 0o755);
     set_mode("data/closed", 0o000);
     set_mode("data/secret/metrics.jsonl", 0o600);
-    // The program's own folder may be closed to others.
-    fs::copy(program_path(), place.path().join("triscope")).unwrap();
+    // The program's own folder may be closed to others. Copied by another process: a child of another test could hold the copy
+    // open for writing if it was made here, and then it cannot be started.
+    let copy = Command::new("cp")
+        .arg(program_path())
+        .arg(place.path().join("triscope"))
+        .status();
+    assert!(copy.unwrap().success());
     let ask = |arguments: &[&str]| {
         let mut command = Command::new(place.path().join("triscope"));
         command.args(arguments).current_dir(place.path());

@@ -125,9 +125,14 @@ async fn a_program_that_cannot_start_says_why() {
         ("#!/no/such/interpreter\n", "interpreter that is not there"),
         ("no first line\n", "#!/bin/sh"),
     ] {
-        std::fs::write(&script, text).unwrap();
-        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
-        std::fs::set_permissions(&script, mode).unwrap();
+        // Written by another process: a child of another test could hold a file open that was written here, and what is open
+        // for writing cannot be started.
+        let write = r#"printf %s "$1" >"$2" && chmod 700 "$2""#;
+        let written = std::process::Command::new("sh")
+            .args(["-c", write, "sh", text])
+            .arg(&script)
+            .status();
+        assert!(written.unwrap().success());
         let runner = home.runner(&[script.to_str().unwrap()], ProgramOptions::default());
         let report = runner.run_worker("x", RunOptions::default()).await.unwrap();
         let error = report.error.unwrap();
