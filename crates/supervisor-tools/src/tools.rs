@@ -702,7 +702,12 @@ impl SupervisorTools {
             }
             JobStatus::Running => {
                 let elapsed = job.started_at.map(|it| self.since(it));
-                ToolFailure::NotEnded(texts::still_running(&format!("job {id}"), elapsed, None))
+                ToolFailure::NotEnded(texts::still_running(
+                    &format!("job {id}"),
+                    elapsed,
+                    // Its worker may have begun before the book knows it.
+                    self.supervisor.activity(id).as_ref(),
+                ))
             }
             ended => match (&job.worker_id, &job.error) {
                 (Some(worker_id), _) => ToolFailure::Refused(format!(
