@@ -1,8 +1,10 @@
 //! The groups of a scan as a table.
 
+use metrics_core::with_commas;
+
 use crate::{
     Column, EXACT_UP_TO, Group, Key, Seen, Stats, Table, spelling,
-    table::{Cell, one_line, with_commas},
+    table::{Cell, one_line},
 };
 
 /// What a report is made of.

@@ -2,6 +2,7 @@
 
 use std::{fmt::Write as _, str::FromStr};
 
+use metrics_core::with_commas;
 use model_prices::{CostSum, Usd};
 use serde::ser::{Serialize, SerializeMap as _, Serializer};
 
@@ -307,18 +308,6 @@ pub(crate) fn one_line(text: &str) -> String {
         line.push('…');
     }
     line
-}
-
-/// `1234567` as `1,234,567`.
-pub(crate) fn with_commas(digits: &str) -> String {
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) && !text.ends_with('-') {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 #[cfg(test)]

@@ -2,10 +2,9 @@
 
 use std::fmt::Write as _;
 
-use crate::{
-    Call, Cell, Column, Fold, Kind, Table,
-    table::{one_line, with_commas},
-};
+use metrics_core::with_commas;
+
+use crate::{Call, Cell, Column, Fold, Kind, Table, table::one_line};
 
 /// A worker with more calls than this has no timeline that a person could read.
 pub const MAX_TIMELINE_CALLS: usize = 10_000;

@@ -20,6 +20,7 @@
 
 mod ascii;
 mod clock;
+mod commas;
 mod decode;
 mod duration_text;
 mod encode;
@@ -42,6 +43,7 @@ pub use rust_decimal::Decimal;
 
 pub use crate::{
     clock::{CallStart, CallTime, Clock, ManualClock},
+    commas::with_commas,
     decode::{Decoded, LineFault, decode},
     duration_text::DurationText,
     event::{Event, ExtraFields, LlmCall, Outcome, ToolCall},

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use metrics_core::with_commas;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _, ser::Error as _};
 use serde_json::value::RawValue;
@@ -96,22 +97,9 @@ impl fmt::Display for Usd {
             (shown, places) = (shown / 10, places - 1);
         }
         let base = 10_i128.pow(u32::try_from(places).unwrap_or(PLACES));
-        let (whole, part) = (grouped(shown / base), shown % base);
+        let (whole, part) = (with_commas(&(shown / base).to_string()), shown % base);
         f.pad(&format!("{sign}${whole}.{part:0places$}"))
     }
-}
-
-/// `1234567` as `1,234,567`.
-fn grouped(number: i128) -> String {
-    let digits = number.to_string();
-    let mut res = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            res.push(',');
-        }
-        res.push(digit);
-    }
-    res
 }
 
 impl Serialize for Usd {

@@ -4,7 +4,7 @@ use std::{fmt::Write as _, time::Duration};
 
 use artifact_store::{EVENTS_LOST_REASON, FilePart, Metadata, Status, WorkerUsage};
 use metrics_collector::{CallKind, InFlightCall};
-use metrics_core::{DurationText, WorkerId};
+use metrics_core::{DurationText, WorkerId, with_commas};
 use model_prices::{CostSum, Usd};
 use worker_runner::WARNINGS;
 
@@ -49,16 +49,16 @@ fn usage_line(usage: &WorkerUsage) -> String {
         let s = if n == 1 { "" } else { "s" };
         let failed = match failed {
             0 => String::new(),
-            failed => format!(" ({} failed)", grouped(failed)),
+            failed => format!(" ({} failed)", with_commas(&failed.to_string())),
         };
-        format!("{} {kind} call{s}{failed}", grouped(n))
+        format!("{} {kind} call{s}{failed}", with_commas(&n.to_string()))
     };
     let mut parts = Vec::new();
     if usage.llm_calls > 0 {
         let mut part = calls("LLM", usage.llm_calls, usage.llm_failures);
         if let Some(tokens) = usage.total_tokens {
             let s = if tokens == 1 { "" } else { "s" };
-            let _ = write!(part, ", {} token{s}", grouped(tokens));
+            let _ = write!(part, ", {} token{s}", with_commas(&tokens.to_string()));
         }
         let known = usage.cost_usd.and_then(Usd::from_decimal);
         let unknown = usage.cost_unknown.iter();
@@ -80,19 +80,6 @@ fn usage_line(usage: &WorkerUsage) -> String {
 /// A cost as a part of a line, whatever its models are called.
 pub(crate) fn cost(sum: &CostSum) -> String {
     one_line(&sum.to_string())
-}
-
-/// `4210` as `4,210`.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut res = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            res.push(',');
-        }
-        res.push(digit);
-    }
-    res
 }
 
 /// `Warning: 12 events lost (disk full)`, or nothing where none are.
