@@ -3,32 +3,69 @@
 use metrics_core::Timestamp;
 use rustc_hash::FxHashMap;
 
-use crate::{Call, Cell, Column, Fold, Kind, Place, Seen, Table, table::one_line};
+use crate::{Call, Cell, Column, Fold, Kind, Moment, Place, Seen, Table, table::one_line};
 
 /// So many groups are told apart; what comes later is counted together.
 const MAX_GROUPS: usize = 10_000;
-/// So much of an error tells it apart from others.
+/// So much of an error or a name tells it apart from others.
 const MAX_BYTES: usize = 200;
-/// What the errors are called that came after [`MAX_GROUPS`].
-const MORE: &str = "(other errors)";
+/// What the errors are called that came after [`MAX_GROUPS`], and the names that came after twice as many.
+const MORE: [&str; 2] = ["(other errors)", "(others)"];
 
 /// Groups failed calls.
 #[derive(Debug, Default)]
-pub struct Failures(FxHashMap<(Kind, String, String), Failure>);
+pub struct Failures(FxHashMap<Key, Failed>);
+
+/// What was called, its name, and how it failed.
+type Key = (Kind, String, String);
 
 #[derive(Debug)]
-struct Failure {
+struct Failed {
     count: u64,
     total_ms: u128,
-    /// The call that ended last, for a look at it.
-    last: (i64, Option<String>, Place),
+    last: LastFailure,
 }
 
-impl Failure {
+/// Calls of one model or tool that failed in the same way.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct FailureGroup {
+    /// What was called.
+    pub kind: Kind,
+    /// The model's or the tool's name; of a long one its beginning.
+    pub name: String,
+    /// What their errors have in common: numbers, ids and addresses are `#`.
+    pub error: String,
+    /// How many they are.
+    pub count: u64,
+    /// How long they took together.
+    pub total_ms: u128,
+    /// The one that ended last, for a look at it.
+    pub last: LastFailure,
+}
+
+/// The last of some failed calls.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct LastFailure {
+    /// When it ended.
+    pub end: Moment,
+    /// Its error as it stands, of a long one the beginning; `None` if it has none.
+    pub error: Option<String>,
+    /// The worker that made it.
+    pub worker: Option<String>,
+    /// Where its line stands.
+    pub place: Place,
+}
+
+impl Failed {
     fn merge(&mut self, other: Self) {
         self.count += other.count;
         self.total_ms += other.total_ms;
-        let key = |it: &Self| (it.last.0, it.last.2.source.path.clone());
+        let key = |it: &Self| {
+            let LastFailure { end, place, .. } = &it.last;
+            (end.unix_micros(), place.source.path.clone())
+        };
         if key(&other) > key(self) {
             self.last = other.last;
         }
@@ -36,34 +73,53 @@ impl Failure {
 }
 
 impl Failures {
-    fn add(&mut self, key: (Kind, String, String), failure: Failure) {
-        let key = if self.0.len() < MAX_GROUPS || self.0.contains_key(&key) {
-            key
-        } else {
-            (key.0, key.1, MORE.to_owned())
-        };
-        match self.0.get_mut(&key) {
-            Some(known) => known.merge(failure),
-            None => drop(self.0.insert(key, failure)),
+    fn add(&mut self, mut key: Key, failed: Failed) {
+        let is_full = |key: &Key, max| self.0.len() >= max && !self.0.contains_key(key);
+        if is_full(&key, MAX_GROUPS) {
+            MORE[0].clone_into(&mut key.2);
         }
+        if is_full(&key, 2 * MAX_GROUPS) {
+            MORE[1].clone_into(&mut key.1);
+        }
+        match self.0.get_mut(&key) {
+            Some(known) => known.merge(failed),
+            None => drop(self.0.insert(key, failed)),
+        }
+    }
+
+    /// The groups, the largest first.
+    pub fn into_groups(self) -> Vec<FailureGroup> {
+        let mut groups: Vec<_> = self.0.into_iter().collect();
+        groups.sort_unstable_by(|(one, a), (other, b)| b.count.cmp(&a.count).then(one.cmp(other)));
+        let groups = groups.into_iter();
+        groups
+            .map(|((kind, name, error), failed)| FailureGroup {
+                kind,
+                name,
+                error,
+                count: failed.count,
+                total_ms: failed.total_ms,
+                last: failed.last,
+            })
+            .collect()
     }
 
     /// The groups, the largest first, at most `limit`.
     pub fn into_table(self, seen: &Seen, limit: Option<usize>) -> Table {
         let column = |name, head| Column { name, head };
-        let mut groups: Vec<_> = self.0.into_iter().collect();
-        groups.sort_unstable_by(|(one, a), (other, b)| b.count.cmp(&a.count).then(one.cmp(other)));
-        groups.truncate(limit.unwrap_or(usize::MAX));
-        let rows = groups.into_iter().map(|((kind, name, error), failure)| {
-            let is_llm = kind == Kind::LlmCall;
-            let (end, worker, place) = failure.last;
+        let groups = self.into_groups().into_iter();
+        let rows = groups.take(limit.unwrap_or(usize::MAX)).map(|group| {
+            let is_llm = group.kind == Kind::LlmCall;
+            let LastFailure {
+                end, worker, place, ..
+            } = group.last;
             vec![
-                Cell::Whole(failure.count.into()),
-                Cell::text((!is_llm).then(|| name.clone())),
-                Cell::text(is_llm.then_some(name)),
-                Cell::Text(error),
-                Cell::Whole(failure.total_ms),
-                Cell::Text(Timestamp::from_unix_micros(end).to_string()),
+                Cell::Whole(group.count.into()),
+                Cell::text((!is_llm).then(|| group.name.clone())),
+                Cell::text(is_llm.then_some(group.name)),
+                Cell::Text(group.error),
+                Cell::Whole(group.total_ms),
+                Cell::Text(Timestamp::from(end).to_string()),
                 Cell::text(worker),
                 Cell::Text(place.source.path.display().to_string()),
                 Cell::Whole(seen.line(&place).into()),
@@ -93,34 +149,39 @@ impl Fold for Failures {
         if record.success {
             return;
         }
-        let text = |it: &[u8]| String::from_utf8_lossy(it).into_owned();
         let error = record
             .error
             .map_or_else(|| "(no error text)".to_owned(), normalised);
-        let failure = Failure {
+        let failed = Failed {
             count: 1,
             total_ms: record.duration_ms.into(),
-            last: (
-                record.end.unix_micros(),
-                call.worker().map(text),
-                call.place(),
-            ),
+            last: LastFailure {
+                end: record.end,
+                error: record.error.map(|it| beginning(it, 4 * MAX_BYTES)),
+                worker: call.worker().map(|it| beginning(it, usize::MAX)),
+                place: call.place(),
+            },
         };
-        self.add((record.kind, text(record.name), error), failure);
+        let name = beginning(record.name, MAX_BYTES);
+        self.add((record.kind, name, error), failed);
     }
 
     fn merge(&mut self, other: Self) {
-        for (key, failure) in other.0 {
-            self.add(key, failure);
+        for (key, failed) in other.0 {
+            self.add(key, failed);
         }
     }
+}
+
+fn beginning(text: &[u8], max_bytes: usize) -> String {
+    let text = String::from_utf8_lossy(text);
+    text[..text.floor_char_boundary(max_bytes)].to_owned()
 }
 
 /// An error without what differs from one time to the next: numbers, ids and addresses become `#`, runs of white space
 /// one space.
 fn normalised(error: &[u8]) -> String {
-    let error = &error[..error.len().min(4 * MAX_BYTES)];
-    let text = String::from_utf8_lossy(error);
+    let text = beginning(error, 4 * MAX_BYTES);
     let words = text.split_whitespace().map(|word| {
         let mut res = String::new();
         for part in word.split_inclusive(|it: char| !it.is_alphanumeric()) {
@@ -153,7 +214,39 @@ fn normalised(error: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::normalised;
+    use std::sync::Arc;
+
+    use super::{Failures, MAX_GROUPS, normalised};
+    use crate::{Call, Fold as _, Kind, Record, Source};
+
+    #[test]
+    fn names_that_somebody_makes_up_do_not_fill_the_memory() {
+        let source = Arc::new(Source::new("metrics.jsonl".into()));
+        let mut failures = Failures::default();
+        let n_calls = 5 * MAX_GROUPS;
+        for n in 0..n_calls {
+            let name = format!("{n}-{}", "é".repeat(500));
+            let record = Record {
+                name: name.as_bytes(),
+                success: false,
+                ..Record::EMPTY
+            };
+            failures.call(&Call {
+                record: &record,
+                source: &source,
+                part: 0,
+                line: 1,
+                pricing: None,
+            });
+        }
+        let groups = failures.into_groups();
+        assert_eq!(groups.len(), 2 * MAX_GROUPS + 1);
+        let counted: u64 = groups.iter().map(|it| it.count).sum();
+        assert_eq!(counted, n_calls as u64);
+        assert!(groups.iter().all(|it| it.name.len() <= 200));
+        let most = (groups[0].kind, &*groups[0].name, &*groups[0].error);
+        assert_eq!(most, (Kind::ToolCall, "(others)", "(other errors)"));
+    }
 
     #[test]
     fn what_differs_from_time_to_time_is_left_out() {

@@ -8,6 +8,7 @@ use rustc_hash::FxHashMap;
 use crate::{
     Call, Fold, Kind, Stats,
     names::{NameId, Names},
+    record::MICROS_PER_DAY,
     spelling,
 };
 
@@ -246,9 +247,9 @@ impl Groups {
     }
 
     fn day(&mut self, micros: i64) -> NameId {
-        let day = micros.div_euclid(86_400_000_000);
+        let day = micros.div_euclid(MICROS_PER_DAY);
         if self.last_day.0 != day {
-            let start = Timestamp::from_unix_micros(day * 86_400_000_000).to_string();
+            let start = Timestamp::from_unix_micros(day * MICROS_PER_DAY).to_string();
             self.last_day = (day, self.names.id(&start.as_bytes()[..10]));
         }
         self.last_day.1

@@ -38,25 +38,37 @@
 //!   thread keeps the models that it met last. Who gives no prices pays nothing for this.
 //! - **What cannot be used** is counted, and the first of it named ([`Seen`]): no line is an error, no sum is wrong.
 //!
+//! # Features
+//! - `scan` (on by default): [`scan`], [`Input`] and [`Filter`], which read files of all kinds. Without it there are the folds, for
+//!   lines that you read yourself ([`Feed`]), and nothing is built that reads logs, gzip or zstd.
+//!
 //! Invariant: the fast path knows the canonical order of the keys that `metrics-core` defines, and no key of its own.
 
+mod call;
 mod compare;
 mod distribution;
 mod failures;
+#[cfg(feature = "scan")]
 mod fast;
+mod feed;
+#[cfg(feature = "scan")]
 mod filter;
-#[cfg(any(test, fuzzing))]
+#[cfg(all(any(test, fuzzing), feature = "scan"))]
 pub mod fuzzing;
 mod group;
 mod histogram;
+#[cfg(feature = "scan")]
 mod lines;
+#[cfg(feature = "scan")]
 mod log_line;
 mod names;
 mod pricing;
 mod record;
 mod report;
+#[cfg(feature = "scan")]
 mod scan;
 mod slow;
+#[cfg(feature = "scan")]
 mod source;
 mod spelling;
 mod stats;
@@ -64,18 +76,23 @@ mod table;
 mod timeline;
 
 pub use crate::{
+    call::{Call, Fold, Place, Problem, Seen, Source},
     compare::compare,
     distribution::{Distribution, EXACT_UP_TO, SKETCH_ERROR},
-    failures::Failures,
-    filter::{Condition, ConditionError, Filter},
+    failures::{FailureGroup, Failures, LastFailure},
+    feed::Feed,
     group::{Group, Groups, Key, KeyError, MAX_KEYS},
     histogram::{EachDuration, Histogram},
     record::{Kind, Moment, Record},
     report::{ReportOptions, Sort, report, total_cost},
-    scan::{Call, Fold, Place, Problem, Seen, scan},
-    slow::Slowest,
-    source::{Input, Source},
+    slow::{SlowCall, Slowest},
     stats::{Stats, TokenSums},
     table::{Cell, Column, Format, Table},
     timeline::{MAX_TIMELINE_CALLS, Timeline},
+};
+#[cfg(feature = "scan")]
+pub use crate::{
+    filter::{Condition, ConditionError, Filter},
+    scan::scan,
+    source::Input,
 };

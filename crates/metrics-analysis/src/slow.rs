@@ -4,7 +4,7 @@ use std::{cmp::Reverse, collections::BinaryHeap, path::Path};
 
 use metrics_core::Timestamp;
 
-use crate::{Call, Cell, Column, Fold, Kind, Place, Seen, Table};
+use crate::{Call, Cell, Column, Fold, Kind, Moment, Place, Seen, Table};
 
 /// Keeps the slowest calls and no others, however many there are.
 #[derive(Debug)]
@@ -14,21 +14,35 @@ pub struct Slowest {
     kept: BinaryHeap<Reverse<Kept>>,
 }
 
-/// One of them.
-#[derive(Debug)]
-struct Kept {
-    duration_ms: u64,
-    /// Of calls that took equally long, those that started first are kept.
-    start: Reverse<i64>,
-    place: Place,
-    kind: Kind,
-    name: String,
-    phase: String,
-    worker: Option<String>,
-    success: bool,
-    error: Option<String>,
-    total_tokens: Option<u64>,
+/// One of the slowest calls.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct SlowCall {
+    /// How long it took.
+    pub duration_ms: u64,
+    /// When it started: of calls that took equally long, those that started first are kept.
+    pub start: Moment,
+    /// Where its line stands.
+    pub place: Place,
+    /// What was called.
+    pub kind: Kind,
+    /// The model's or the tool's name.
+    pub name: String,
+    /// What a model call was for; empty for a tool call.
+    pub phase: String,
+    /// The worker that made it.
+    pub worker: Option<String>,
+    /// Whether it did what it should.
+    pub success: bool,
+    /// Why not, where it says so.
+    pub error: Option<String>,
+    /// Tokens of a model call.
+    pub total_tokens: Option<u64>,
 }
+
+/// In the order of their keys.
+#[derive(Debug)]
+struct Kept(SlowCall);
 
 /// Duration, start, place.
 type Key<'a> = (u64, Reverse<i64>, Reverse<(&'a Path, u32, u64)>);
@@ -36,10 +50,10 @@ type Key<'a> = (u64, Reverse<i64>, Reverse<(&'a Path, u32, u64)>);
 impl Kept {
     /// The same calls are kept, in the same order, however the work was shared.
     fn key(&self) -> Key<'_> {
-        let Place { source, part, line } = &self.place;
+        let Place { source, part, line } = &self.0.place;
         (
-            self.duration_ms,
-            self.start,
+            self.0.duration_ms,
+            Reverse(self.0.start.unix_micros()),
             Reverse((source.path.as_path(), *part, *line)),
         )
     }
@@ -82,6 +96,12 @@ impl Slowest {
     }
 
     /// The calls, the slowest first.
+    pub fn into_calls(self) -> impl Iterator<Item = SlowCall> {
+        let kept = self.kept.into_sorted_vec().into_iter();
+        kept.map(|it| it.0.0)
+    }
+
+    /// The same as a table.
     pub fn into_table(self, seen: &Seen) -> Table {
         let column = |name, head| Column { name, head };
         let columns = vec![
@@ -98,10 +118,9 @@ impl Slowest {
             column("file", ""),
             column("line", "LINE"),
         ];
-        let kept = self.kept.into_sorted_vec().into_iter();
-        let rows = kept.map(|Reverse(it)| {
+        let rows = self.into_calls().map(|it| {
             let is_llm = it.kind == Kind::LlmCall;
-            let start = Timestamp::from_unix_micros(it.start.0).to_string();
+            let start = Timestamp::from(it.start).to_string();
             let line = seen.line(&it.place);
             vec![
                 Cell::Whole(it.duration_ms.into()),
@@ -129,14 +148,14 @@ impl Fold for Slowest {
     #[inline]
     fn call(&mut self, call: &Call<'_>) {
         let record = call.record;
-        let shortest = self.kept.peek().map_or(0, |it| it.0.duration_ms);
+        let shortest = self.kept.peek().map_or(0, |it| it.0.0.duration_ms);
         if self.limit == 0 || (self.kept.len() == self.limit && record.duration_ms < shortest) {
             return;
         }
         let text = |it: &[u8]| String::from_utf8_lossy(it).into_owned();
-        self.keep(Kept {
+        self.keep(Kept(SlowCall {
             duration_ms: record.duration_ms,
-            start: Reverse(record.start.unix_micros()),
+            start: record.start,
             place: call.place(),
             kind: record.kind,
             name: text(record.name),
@@ -145,7 +164,7 @@ impl Fold for Slowest {
             success: record.success,
             error: record.error.map(text),
             total_tokens: record.usage.total_tokens,
-        });
+        }));
     }
 
     fn merge(&mut self, other: Self) {

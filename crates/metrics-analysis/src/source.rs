@@ -15,6 +15,8 @@ use std::{
 use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, openat};
 use serde::Deserialize;
 
+use crate::Source;
+
 /// The names that a worker's events are found under; the plain one first.
 const METRICS: [&str; 3] = ["metrics.jsonl", "metrics.jsonl.gz", "metrics.jsonl.zst"];
 const METADATA: &str = "metadata.json";
@@ -30,24 +32,6 @@ pub enum Input {
     Workers(PathBuf, Vec<OsString>),
     /// Standard input.
     Stdin,
-}
-
-/// Where events come from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Source {
-    /// Its place, for people.
-    pub path: PathBuf,
-    /// The worker whose directory it lies in.
-    pub worker: Option<String>,
-    /// Whose that worker is; only known where it was asked for.
-    pub owner: Option<String>,
-    /// That worker's status, likewise.
-    pub status: Option<String>,
-    /// Why its worker's metadata could not be read, if it was asked for and is there.
-    pub(crate) metadata_fault: Option<String>,
-    /// Tells sources of one scan apart.
-    pub(crate) serial: u64,
 }
 
 /// What was found at a path.
@@ -199,17 +183,6 @@ impl Dir {
 }
 
 impl Source {
-    fn new(path: PathBuf) -> Self {
-        Self {
-            path,
-            worker: None,
-            owner: None,
-            status: None,
-            metadata_fault: None,
-            serial: 0,
-        }
-    }
-
     /// A worker without readable metadata has neither owner nor status.
     fn take_metadata(&mut self, file: io::Result<File>) {
         #[derive(Deserialize)]
