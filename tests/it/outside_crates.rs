@@ -17,11 +17,12 @@ use crate::support::{Finished, finish};
 
 /// What no crate pulls in but one that is allowed to: what is above it, what is beside it, and what is heavy. `cc` stands
 /// for the need of a C compiler.
-const NEVER: [&str; 18] = [
+const NEVER: [&str; 20] = [
     "artifact-store",
     "axum",
     "cc",
     "clap",
+    "flate2",
     "hyper",
     "libsqlite3-sys",
     "log-format",
@@ -29,6 +30,7 @@ const NEVER: [&str; 18] = [
     "offline-model",
     "reqwest",
     "rusqlite",
+    "ruzstd",
     "supervisor-tools",
     "tokio",
     "tracing",

@@ -1,27 +1,27 @@
 //! What a worker's `metrics.jsonl` comes to, within a budget of tokens: counts, times, the slowest calls, failures, tokens.
 //!
-//! The file is read line by line and nothing of it is kept but sums and a few of its calls, however long it is.
+//! The file is read line by line and added up by `metrics-analysis`, so that `triscope report` says the same of it. Nothing is
+//! kept but sums and a few calls, however long it is.
 
 mod page;
 
 use std::{cmp::Reverse, collections::BTreeMap, fmt::Write as _, time::Duration};
 
-use artifact_store::{Metadata, Status, StoreError, WorkerReader};
-use metrics_core::{DurationText, Event, Line, LineContent, Timestamp, Usage};
-use model_prices::{CostSum, PriceTable};
+use artifact_store::{Metadata, Status, StoreError, WorkerReader, file_names};
+use metrics_analysis::{Call, Failures, Feed, Fold as _, Kind, Record, Seen, Slowest, Stats};
+use metrics_core::{DurationText, Timestamp};
+use model_prices::PriceTable;
 
 use self::page::{Page, Section};
 use crate::{
     Activity,
     coverage::Coverage,
-    events::{event_end, event_micros, for_each_line},
+    events::{after, call_micros, for_each_line},
     texts::{self, call_in_flight, cut, one_line, short_duration},
 };
 
-/// Kinds of failures that are shown, the first that came; the rest is counted.
+/// Kinds of failures that are shown, the most frequent; the rest is counted.
 const SHOWN_FAILURES: usize = 5;
-/// Kinds of failures that are kept apart.
-const MAX_FAILURES: usize = 100;
 /// Unusable lines that are shown.
 const SHOWN_FAULTS: usize = 5;
 /// Of single calls, the slowest that are shown.
@@ -30,9 +30,12 @@ const SHOWN_SLOWEST: usize = 5;
 const SHOWN_IN_FLIGHT: usize = 10;
 /// Phases and tools that are shown, those first that took longest; the rest is counted.
 const SHOWN_GROUPS: usize = 20;
-/// Groups that are kept apart; what comes then counts as [`OTHER`]. A model that makes up names must not fill the memory.
-const MAX_GROUPS: usize = 1000;
+/// Groups that are kept apart; what comes then counts as [`OTHER`]. A model that makes up names must not fill the memory: the
+/// percentiles of a group may take 100 KiB.
+const MAX_GROUPS: usize = 200;
 const OTHER: &str = "other";
+/// From so many calls on a group has a 95th percentile that is not just its slowest call.
+const MIN_FOR_P95: u64 = 20;
 const MAX_NAME_CHARS: usize = 60;
 const MAX_ERROR_CHARS: usize = 200;
 
@@ -42,201 +45,84 @@ pub(crate) struct Digest {
     tools: Group,
     by_phase: BTreeMap<String, Group>,
     by_tool: BTreeMap<String, Group>,
-    prompt_tokens: Option<u64>,
-    completion_tokens: Option<u64>,
-    total_tokens: Option<u64>,
-    prices: PriceTable,
-    cost: CostSum,
-    /// When the worker began and ended, as far as it is known.
-    started_at: Option<Timestamp>,
-    finished_at: Option<Timestamp>,
-    /// Of that time alone: the call that sums the worker up comes after its end.
+    slowest: Slowest,
+    failures: Failures,
+    /// Between the worker's beginning and end, as far as these are known: the call that sums the worker up comes after its end.
     coverage: Coverage,
-    /// The slowest first; of two that took the same, the earlier.
-    slowest: Vec<SlowCall>,
-    /// The first of each kind; those that differ only in their time are one kind.
-    failures: Vec<Failure>,
-    unknown_events: u64,
-    unusable_lines: u64,
-    /// The first unusable lines, with number and reason.
-    faults: Vec<String>,
-}
-
-#[derive(Debug)]
-struct SlowCall {
-    us: u64,
-    line: u64,
-    start: Timestamp,
-    name: String,
-}
-
-#[derive(Debug)]
-struct Failure {
-    name: String,
-    error: String,
-    us: u64,
-    count: u64,
+    seen: Seen,
 }
 
 #[derive(Debug, Default)]
 struct Group {
-    count: u64,
-    failed: u64,
+    stats: Stats,
+    /// The time of all. The sum in `stats` is of whole milliseconds, which a thousand calls of 0.4 ms do not have.
     total_us: u64,
-    max_us: u64,
 }
 
 impl Digest {
-    fn new(metadata: &Metadata, prices: PriceTable) -> Self {
-        Self {
-            llm: Group::default(),
-            tools: Group::default(),
-            by_phase: BTreeMap::new(),
-            by_tool: BTreeMap::new(),
-            prompt_tokens: None,
-            completion_tokens: None,
-            total_tokens: None,
-            prices,
-            cost: CostSum::default(),
-            started_at: metadata.started_at,
-            finished_at: metadata.finished_at,
-            coverage: Coverage::default(),
-            slowest: Vec::new(),
-            failures: Vec::new(),
-            unknown_events: 0,
-            unusable_lines: 0,
-            faults: Vec::new(),
-        }
-    }
-
     /// Reads the events that are in the file now.
     pub(crate) fn read(
         metadata: &Metadata,
         worker: &WorkerReader,
-        prices: PriceTable,
+        prices: &PriceTable,
     ) -> Result<Self, StoreError> {
-        let mut digest = Self::new(metadata, prices);
-        let ended = metadata.status.is_final();
-        for_each_line(worker, ended, |line| digest.add_line(line))?;
+        let mut digest = Self {
+            llm: Group::default(),
+            tools: Group::default(),
+            by_phase: BTreeMap::new(),
+            by_tool: BTreeMap::new(),
+            slowest: Slowest::new(SHOWN_SLOWEST),
+            failures: Failures::default(),
+            coverage: Coverage::default(),
+            seen: Seen::default(),
+        };
+        let mut feed = Feed::new(worker.path().join(file_names::METRICS), Some(prices));
+        for_each_line(worker, metadata.status.is_final(), |line| {
+            feed.line(line, |call| digest.add(call, metadata));
+        })?;
+        digest.seen = feed.into_seen();
         Ok(digest)
     }
 
-    fn add_line(&mut self, line: &Line<'_>) {
-        match &line.content {
-            LineContent::Event(event) => self.add(event, line.number),
-            LineContent::Unusable(fault) => {
-                self.unusable_lines += 1;
-                if self.faults.len() < SHOWN_FAULTS {
-                    let fault = one_line(&fault.to_string());
-                    self.faults.push(format!("- line {}: {fault}", line.number));
-                }
-            }
-            _ => self.unknown_events += 1,
-        }
-    }
-
-    fn add(&mut self, event: &Event<'_>, line: u64) {
-        let (start, end) = (event.time().start_ts(), event_end(event.time()));
+    fn add(&mut self, call: &Call<'_>, metadata: &Metadata) {
+        let record = call.record;
+        let start = Timestamp::from(record.start);
+        let us = call_micros(start, record.end.into(), record.duration_ms);
+        let end = after(start, us);
         self.coverage.add(
-            self.started_at.map_or(start, |it| start.max(it)),
-            self.finished_at.map_or(end, |it| end.min(it)),
+            metadata.started_at.map_or(start, |it| start.max(it)),
+            metadata.finished_at.map_or(end, |it| end.min(it)),
         );
-        match event {
-            Event::LlmCall(call) => {
-                self.llm.add(event);
-                group(&mut self.by_phase, call.phase.as_str()).add(event);
-                self.add_usage(&call.usage);
-                self.cost.add_call(&self.prices, call);
-                self.note_slowness(call.model.as_str(), event, line);
-                self.note_failure(call.model.as_str(), event);
-            }
-            Event::ToolCall(call) => {
-                self.tools.add(event);
-                group(&mut self.by_tool, call.tool.as_str()).add(event);
-                self.note_slowness(call.tool.as_str(), event, line);
-                self.note_failure(call.tool.as_str(), event);
-            }
-            _ => self.unknown_events += 1,
-        }
-    }
-
-    fn add_usage(&mut self, usage: &Usage) {
-        let add = |sum: &mut Option<u64>, more: Option<u64>| {
-            if let Some(more) = more {
-                *sum = Some(sum.unwrap_or(0).saturating_add(more));
-            }
+        let (all, groups, name) = match record.kind {
+            Kind::LlmCall => (&mut self.llm, &mut self.by_phase, record.phase),
+            Kind::ToolCall => (&mut self.tools, &mut self.by_tool, record.name),
         };
-        add(&mut self.prompt_tokens, usage.prompt_tokens);
-        add(&mut self.completion_tokens, usage.completion_tokens);
-        add(&mut self.total_tokens, usage.total_tokens);
-    }
-
-    fn note_slowness(&mut self, name: &str, event: &Event<'_>, line: u64) {
-        let us = event_micros(event.time());
-        let place = self.slowest.partition_point(|it| it.us >= us);
-        if place < SHOWN_SLOWEST {
-            let call = SlowCall {
-                us,
-                line,
-                start: event.time().start_ts(),
-                name: one_line(&cut(name, MAX_NAME_CHARS)),
-            };
-            self.slowest.insert(place, call);
-            self.slowest.truncate(SHOWN_SLOWEST);
+        all.add(record, us);
+        group(groups, &String::from_utf8_lossy(name)).add(record, us);
+        if let Some(cost) = call.cost() {
+            all.stats.add_cost(record.name, cost);
         }
-    }
-
-    fn note_failure(&mut self, name: &str, event: &Event<'_>) {
-        if event.outcome().is_success() {
-            return;
-        }
-        let error = event.outcome().error().unwrap_or("no reason given");
-        let name = one_line(&cut(name, MAX_NAME_CHARS));
-        let error = one_line(&cut(error, MAX_ERROR_CHARS));
-        let is_same = |it: &&mut Failure| it.name == name && it.error == error;
-        if let Some(known) = self.failures.iter_mut().find(is_same) {
-            known.count += 1;
-        } else if self.failures.len() < MAX_FAILURES {
-            let us = event_micros(event.time());
-            self.failures.push(Failure {
-                name,
-                error,
-                us,
-                count: 1,
-            });
-        }
-    }
-
-    fn failures(&self) -> Section {
-        let failed = self.llm.failed + self.tools.failed;
-        let head = (failed > 0).then(|| format!("Failures: {failed}"));
-        let entries = self.failures.iter().take(SHOWN_FAILURES).map(|it| {
-            let Failure { name, error, .. } = it;
-            let after = DurationText(Duration::from_micros(it.us));
-            match it.count {
-                1 => format!("- {name} after {after}: {error}"),
-                n => format!("- {name}, {n} times, first after {after}: {error}"),
-            }
-        });
-        Section::list(head, entries.collect(), self.failures.len() as u64)
+        self.slowest.call(call);
+        self.failures.call(call);
     }
 
     /// The digest as a supervisor reads it, in at most `max_tokens`: what says most of the worker comes first, and a last
     /// line tells where something was left out. `activity` is of a worker that runs.
     pub(crate) fn text(
-        &self,
+        self,
         metadata: &Metadata,
         job_id: Option<u64>,
         activity: Option<&Activity>,
         max_tokens: usize,
     ) -> String {
+        let failed = self.llm.stats.failures + self.tools.stats.failures;
         let mut page = Page::new(title(metadata, job_id, max_tokens));
         // In the order in which they are shown; the number says which may be left out for which, the lowest never.
         page.add(0, Section::line(time_line(metadata, activity)));
         page.add(1, Section::line(status_line(metadata)));
         page.add(1, in_flight(activity));
         // A worker without calls of models has more to say of its tools.
-        let llm_rank = if self.llm.count == 0 { 5 } else { 2 };
+        let llm_rank = if self.llm.stats.count() == 0 { 5 } else { 2 };
         let llm_calls = format!("LLM calls: {}", self.llm.text());
         page.add(llm_rank, grouped(llm_calls, &self.by_phase));
         let tokens = format!("Tokens: {}", self.tokens_text());
@@ -245,16 +131,12 @@ impl Digest {
         let tool_calls = format!("Tool calls: {}", self.tools.text());
         page.add(2, grouped(tool_calls, &self.by_tool));
         page.add(4, Section::line(self.time_outside(metadata)));
-        page.add(4, self.slowest(metadata));
-        page.add(3, self.failures());
-        let unknown = (self.unknown_events > 0)
-            .then(|| format!("Events of other kinds: {}", self.unknown_events));
+        page.add(4, slowest(self.slowest, &self.seen, metadata));
+        page.add(3, failures(failed, self.failures));
+        let unknown =
+            (self.seen.others > 0).then(|| format!("Events of other kinds: {}", self.seen.others));
         page.add(6, Section::line(unknown));
-        let unusable = (self.unusable_lines > 0)
-            .then(|| format!("Lines that could not be used: {}", self.unusable_lines));
-        let faults = self.faults.clone();
-        let n_faults = faults.len() as u64; // The head has the count of all.
-        page.add(5, Section::list(unusable, faults, n_faults));
+        page.add(5, unusable(&self.seen));
         let lost = texts::loss_line(metadata);
         let lost = (!lost.is_empty()).then(|| lost.trim_end().to_owned());
         page.add(1, Section::line(lost));
@@ -264,7 +146,7 @@ impl Digest {
     /// What the agent did itself, or waited for without telling.
     fn time_outside(&self, metadata: &Metadata) -> Option<String> {
         let duration = texts::duration(metadata)?;
-        if self.llm.count + self.tools.count == 0 {
+        if self.seen.calls == 0 {
             return None;
         }
         let covered = Duration::from_micros(self.coverage.covered_us());
@@ -272,44 +154,79 @@ impl Digest {
         Some(format!("Time outside of calls: {}", DurationText(outside)))
     }
 
-    /// Only where the groups do not say the same.
-    fn slowest(&self, metadata: &Metadata) -> Section {
-        let n_calls = self.llm.count + self.tools.count;
-        if n_calls < 2 {
-            return Section::line(None);
-        }
-        let entries = self.slowest.iter().map(|it| {
-            let took = DurationText(Duration::from_micros(it.us));
-            let after = metadata.started_at.map(|started_at| {
-                let micros = it.start.unix_micros() - started_at.unix_micros();
-                let after = Duration::from_micros(u64::try_from(micros).unwrap_or(0));
-                format!(", {} after the start", short_duration(after))
-            });
-            let after = after.unwrap_or_default();
-            format!("- line {}: {} {took}{after}", it.line, it.name)
-        });
-        let entries: Vec<_> = entries.collect();
-        let n_entries = entries.len() as u64;
-        Section::entries("Slowest calls:", entries, n_entries)
-    }
-
     fn cost_line(&self) -> Option<String> {
-        let cost = texts::cost(&self.cost);
+        let sum = &self.llm.stats.cost;
+        let cost = texts::cost(sum);
         let cost = cost.strip_prefix("cost ").unwrap_or(&cost);
-        (!self.cost.is_empty()).then(|| format!("Cost: {cost}"))
+        (!sum.is_empty()).then(|| format!("Cost: {cost}"))
     }
 
     fn tokens_text(&self) -> String {
-        let Some(total) = self.total_tokens else {
+        let tokens = &self.llm.stats.tokens;
+        let Some(total) = tokens.total_tokens else {
             return "none reported".to_owned();
         };
-        match (self.prompt_tokens, self.completion_tokens) {
+        match (tokens.prompt_tokens, tokens.completion_tokens) {
             (Some(prompt), Some(completion)) => {
                 format!("{total} (prompt {prompt}, completion {completion})")
             }
             _ => total.to_string(),
         }
     }
+}
+
+/// Only where the groups do not say the same, and of calls that took any time worth telling.
+fn slowest(slowest: Slowest, seen: &Seen, metadata: &Metadata) -> Section {
+    if seen.calls < 2 {
+        return Section::line(None);
+    }
+    let calls = slowest.into_calls().filter(|it| it.duration_ms > 0);
+    let entries = calls.map(|it| {
+        let line = seen.line(&it.place);
+        let name = one_line(&cut(&it.name, MAX_NAME_CHARS));
+        let after = metadata.started_at.map(|started_at| {
+            let micros = it.start.unix_micros() - started_at.unix_micros();
+            let after = Duration::from_micros(u64::try_from(micros).unwrap_or(0));
+            format!(", {} after the start", short_duration(after))
+        });
+        let after = after.unwrap_or_default();
+        format!("- line {line}: {name} {}{after}", millis(it.duration_ms))
+    });
+    Section::entries("Slowest calls:", entries.collect())
+}
+
+/// By kinds: those that differ only in numbers, ids and addresses are one, shown by its last.
+fn failures(failed: u64, failures: Failures) -> Section {
+    let groups = failures.into_groups();
+    let entries = groups.iter().take(SHOWN_FAILURES).map(|it| {
+        let name = one_line(&cut(&it.name, MAX_NAME_CHARS));
+        let error = it.last.error.as_ref().unwrap_or(&it.error);
+        let error = one_line(&cut(error, MAX_ERROR_CHARS));
+        let took = u64::try_from(it.total_ms).unwrap_or(u64::MAX);
+        match (it.count, took) {
+            (1, 0) => format!("- {name}: {error}"),
+            (1, took) => format!("- {name} after {}: {error}", millis(took)),
+            (n, 0) => format!("- {name}, {n} times, last: {error}"),
+            (n, took) => format!(
+                "- {name}, {n} times, {} in all, last: {error}",
+                millis(took)
+            ),
+        }
+    });
+    let head = (failed > 0).then(|| format!("Failures: {failed}"));
+    Section::list(head, entries.collect(), groups.len() as u64)
+}
+
+fn unusable(seen: &Seen) -> Section {
+    let head =
+        (seen.unusable > 0).then(|| format!("Lines that could not be used: {}", seen.unusable));
+    let faults = seen.problems.iter().take(SHOWN_FAULTS).map(|it| {
+        let line = it.line.unwrap_or(0);
+        format!("- line {line}: {}", one_line(&it.reason))
+    });
+    let faults: Vec<_> = faults.collect();
+    let n_faults = faults.len() as u64; // The head has the count of all.
+    Section::list(head, faults, n_faults)
 }
 
 fn group<'a>(groups: &'a mut BTreeMap<String, Group>, name: &str) -> &'a mut Group {
@@ -367,27 +284,41 @@ fn in_flight(activity: Option<&Activity>) -> Section {
 }
 
 impl Group {
-    fn add(&mut self, event: &Event<'_>) {
-        let us = event_micros(event.time());
-        self.count += 1;
-        self.failed += u64::from(!event.outcome().is_success());
+    fn add(&mut self, record: &Record<'_>, us: u64) {
+        self.stats.add(record);
         self.total_us = self.total_us.saturating_add(us);
-        self.max_us = self.max_us.max(us);
     }
 
     fn text(&self) -> String {
-        let mut text = self.count.to_string();
-        if self.failed > 0 {
-            let _ = write!(text, " ({} failed)", self.failed);
+        let Self { stats, total_us } = self;
+        let mut text = stats.count().to_string();
+        if stats.failures > 0 {
+            let _ = write!(text, " ({} failed)", stats.failures);
         }
-        if self.count > 0 {
-            let _ = write!(
-                text,
-                ", {} in all, slowest {}",
-                DurationText(Duration::from_micros(self.total_us)),
-                DurationText(Duration::from_micros(self.max_us))
-            );
+        let Some(max) = stats.duration_ms.max() else {
+            return text;
+        };
+        let total = DurationText(Duration::from_micros(*total_us));
+        let _ = write!(text, ", {total} in all");
+        match max {
+            0 if *total_us < 1000 => {}
+            0 => text.push_str(", each under 1ms"),
+            max => {
+                let _ = write!(text, ", slowest {}", millis(max));
+            }
+        }
+        let p95 = stats.duration_ms.percentile(950).filter(|it| *it < max);
+        if let Some(p95) = p95.filter(|_| stats.count() >= MIN_FOR_P95) {
+            let _ = write!(text, ", p95 {}", millis(p95));
         }
         text
+    }
+}
+
+/// A call's time in whole milliseconds, as analysis keeps it.
+fn millis(ms: u64) -> String {
+    match ms {
+        0 => "under 1ms".to_owned(),
+        ms => DurationText(Duration::from_millis(ms)).to_string(),
     }
 }

@@ -32,10 +32,14 @@ pub(crate) fn for_each_line(
 
 /// The duration as exactly as the line tells it: the stamps count where they agree with `duration_ms`.
 pub(crate) fn event_micros(time: &CallTime) -> u64 {
-    let stamps = time.end_ts().unix_micros() - time.start_ts().unix_micros();
-    match u64::try_from(stamps) {
-        Ok(stamps) if stamps / 1000 == time.duration_ms() => stamps,
-        _ => time.duration_ms().saturating_mul(1000),
+    call_micros(time.start_ts(), time.end_ts(), time.duration_ms())
+}
+
+/// The same of the three that a line has.
+pub(crate) fn call_micros(start: Timestamp, end: Timestamp, duration_ms: u64) -> u64 {
+    match u64::try_from(end.unix_micros() - start.unix_micros()) {
+        Ok(stamps) if stamps / 1000 == duration_ms => stamps,
+        _ => duration_ms.saturating_mul(1000),
     }
 }
 

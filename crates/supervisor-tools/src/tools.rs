@@ -540,7 +540,7 @@ impl SupervisorTools {
         let prices = self.supervisor.costs.prices.clone();
         let read = move || {
             let calls = is_elsewhere.then(|| reader.open_calls().unwrap_or_default());
-            let digest = Digest::read(&metadata, &reader, prices);
+            let digest = Digest::read(&metadata, &reader, &prices);
             digest.map(|it| (it, metadata, calls))
         };
         let (digest, metadata, calls) = blocking(read).await??;

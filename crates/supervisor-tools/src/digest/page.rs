@@ -34,10 +34,12 @@ impl Section {
     }
 
     /// A list whose head says nothing without an entry.
-    pub(super) fn entries(head: &str, entries: Vec<String>, total: u64) -> Self {
+    pub(super) fn entries(head: &str, entries: Vec<String>) -> Self {
         Self {
-            least: entries.len().min(1),
-            ..Self::list(Some(head.to_owned()), entries, total)
+            head: (!entries.is_empty()).then(|| head.to_owned()),
+            total: entries.len() as u64,
+            least: 1,
+            entries,
         }
     }
 }
