@@ -325,7 +325,7 @@ async fn metrics_of_hostile_names_keep_to_their_budget() {
             "Ж",
             "\u{1f469}\u{200d}",
             "qZxJ",
-            "\u{202e}",
+            "\u{202e}\r",
             "=\\\\",
             "\u{13000}",
         ][usize::try_from(n).unwrap() % 6];
@@ -333,7 +333,7 @@ async fn metrics_of_hostile_names_keep_to_their_budget() {
             &format!("{}{n}", name.repeat(40)),
             n,
             n,
-            Some(&name.repeat(300)),
+            Some(&format!("\u{202e}{}", name.repeat(300))),
         )
     });
     office.write_metrics("2025-12-15T04-08-08_make-calls", calls);
@@ -342,7 +342,9 @@ async fn metrics_of_hostile_names_keep_to_their_budget() {
             "worker_metrics",
             json!({"job_id": id, "max_tokens": max_tokens}),
         );
-        assert_fits(&text.await, max_tokens);
+        let text = text.await;
+        assert_fits(&text, max_tokens);
+        assert!(!text.contains(['\u{202e}', '\r']), "{text}");
     }
 }
 
