@@ -99,10 +99,12 @@ impl WorkerReader {
 
     /// What `metadata.json` says, whether the worker lives or not.
     pub(crate) fn metadata_as_written(&self) -> Result<Metadata, StoreError> {
-        let damaged = |reason: String| StoreError::Damaged {
-            path: self.path.join(file_names::METADATA),
-            reason,
-        };
+        self.parse_metadata(&self.metadata_text()?)
+    }
+
+    /// The text of `metadata.json`.
+    pub(crate) fn metadata_text(&self) -> Result<Vec<u8>, StoreError> {
+        let damaged = |reason| self.damaged(reason);
         let file = self
             .open_file(file_names::METADATA)
             .map_err(|error| match error {
@@ -122,15 +124,25 @@ impl WorkerReader {
         if json.len() as u64 > MAX_METADATA_BYTES {
             return Err(too_long());
         }
+        Ok(json)
+    }
+
+    /// What the text of `metadata.json` says.
+    pub(crate) fn parse_metadata(&self, json: &[u8]) -> Result<Metadata, StoreError> {
         let metadata: Metadata =
-            serde_json::from_slice(&json).map_err(|it| damaged(it.to_string()))?;
+            serde_json::from_slice(json).map_err(|it| self.damaged(it.to_string()))?;
         if metadata.worker_id != self.worker_id {
-            return Err(damaged(format!(
-                "it belongs to worker `{}`",
-                metadata.worker_id
-            )));
+            let reason = format!("it belongs to worker `{}`", metadata.worker_id);
+            return Err(self.damaged(reason));
         }
         Ok(metadata)
+    }
+
+    fn damaged(&self, reason: String) -> StoreError {
+        StoreError::Damaged {
+            path: self.path.join(file_names::METADATA),
+            reason,
+        }
     }
 
     /// A reader over `metrics.jsonl`.
