@@ -5,7 +5,9 @@ use std::{iter::Peekable, vec::IntoIter};
 use metrics_core::{Timestamp, WorkerId};
 
 use crate::{
-    ArtifactStore, Metadata, Status, StoreError, WorkerReader, confined::Entry, liveness::Pulses,
+    ArtifactStore, Metadata, Status, StoreError, WorkerReader,
+    confined::{Dir, Entry},
+    liveness::Pulses,
     worker_id,
 };
 
@@ -117,21 +119,25 @@ impl ArtifactStore {
         worker_id: &WorkerId,
         pulses: &mut Pulses,
     ) -> Option<Result<Metadata, StoreError>> {
-        self.if_there(worker_id, |it| it.metadata_with(pulses))
+        match self.dir() {
+            Ok(dir) => self.if_there(&dir, worker_id, |it| it.metadata_with(pulses)),
+            Err(problem) => Some(Err(problem)),
+        }
     }
 
     /// What `read` makes of a worker; `None` if its directory is gone.
     pub(crate) fn if_there<T>(
         &self,
+        data_dir: &Dir,
         worker_id: &WorkerId,
         read: impl FnOnce(&WorkerReader) -> Result<T, StoreError>,
     ) -> Option<Result<T, StoreError>> {
         let is_gone = |it: &StoreError| matches!(it, StoreError::WorkerNotFound { .. });
-        let worker = self.worker(worker_id);
+        let worker = self.worker_in(data_dir, worker_id);
         let read = worker.and_then(|it| read(&it));
         if let Err(problem) = &read
             // A file that is missing may be so because its directory is being removed.
-            && (is_gone(problem) || self.worker(worker_id).is_err_and(|it| is_gone(&it)))
+            && (is_gone(problem) || self.worker_in(data_dir, worker_id).is_err_and(|it| is_gone(&it)))
         {
             return None;
         }

@@ -82,6 +82,7 @@ impl ArtifactStore {
         let deadline = Instant::now().checked_add(options.max_time);
         let pattern = Pattern::new(pattern)?;
         let seconds = self.seconds_newest_first(options.since)?;
-        Walk::new(self.clone(), pattern, options.clone(), seconds).run(deadline)
+        let dir = self.dir()?;
+        Walk::new(self.clone(), dir, pattern, options.clone(), seconds).run(deadline)
     }
 }

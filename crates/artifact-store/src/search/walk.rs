@@ -17,7 +17,9 @@ use metrics_core::WorkerId;
 
 use super::{Match, SearchOptions, SearchResult, pattern::Pattern};
 use crate::{
-    ArtifactStore, StoreError, WorkerFilter, WorkerReader, file_names,
+    ArtifactStore, StoreError, WorkerFilter, WorkerReader,
+    confined::{Dir, Unproven},
+    file_names,
     list::{Second, Seconds},
     liveness::Pulses,
 };
@@ -30,6 +32,8 @@ const PIECE: usize = 64 << 10;
 /// One search, shared by the threads that carry it out.
 pub(super) struct Walk {
     store: ArtifactStore,
+    /// The data directory.
+    dir: Dir,
     pattern: Pattern,
     options: SearchOptions,
     state: Mutex<State>,
@@ -68,6 +72,7 @@ enum Task {
 impl Walk {
     pub(super) fn new(
         store: ArtifactStore,
+        dir: Dir,
         pattern: Pattern,
         options: SearchOptions,
         seconds: Seconds,
@@ -86,6 +91,7 @@ impl Walk {
         };
         Self {
             store,
+            dir,
             pattern,
             options,
             state: Mutex::new(state),
@@ -205,9 +211,16 @@ impl Walk {
         filter: &WorkerFilter,
         searcher: &mut Searcher,
     ) {
-        let outcome = self.store.if_there(worker_id, |worker| {
-            let text = worker.metadata_text()?;
-            let metadata = worker.parse_metadata(&text)?;
+        let outcome = self.store.if_there(&self.dir, worker_id, |worker| {
+            let opened = worker.open_unproven(file_names::METADATA);
+            let read = opened.and_then(|it| Ok((worker.metadata_text(&it.file)?, it)));
+            let Some((metadata, text, opened)) = read.ok().and_then(|(text, opened)| {
+                Some((worker.parse_metadata(&text).ok()?, text, opened))
+            }) else {
+                // What is wrong is only told of a file that is the worker's own.
+                worker.metadata_as_written()?;
+                return Err(worker.damaged("it is replaced all the time".to_owned()));
+            };
             if !filter.matches(&metadata) {
                 return Ok(());
             }
@@ -217,6 +230,7 @@ impl Walk {
                 worker,
                 order,
                 job_id: metadata.job_id,
+                metadata: &opened,
                 n_matches: Cell::new(0),
             };
             search.run(&text, searcher)
@@ -295,6 +309,7 @@ struct WorkerSearch<'a> {
     worker: &'a WorkerReader,
     order: Order,
     job_id: Option<u64>,
+    metadata: &'a Unproven,
     n_matches: Cell<usize>,
 }
 
@@ -311,14 +326,17 @@ impl WorkerSearch<'_> {
             let skip = |why: &dyn Display| {
                 self.skip(format!("`{}`: {why}", worker.path().join(&name).display()));
             };
-            let sink = Collect(&name, &self);
             if name == file_names::METADATA {
-                let _ = searcher.search_slice(pattern, metadata, sink); // No file, nothing to fail.
+                let sink = Collect::new(&name, self.metadata, &self);
+                if let Err(error) = searcher.search_slice(pattern, metadata, sink) {
+                    skip(&error);
+                }
                 continue;
             }
-            match worker.open_file(&name) {
-                Ok(file) => {
-                    let file = Piecewise(file, &self);
+            match worker.open_unproven(&name) {
+                Ok(opened) => {
+                    let sink = Collect::new(&name, &opened, &self);
+                    let file = Piecewise(&opened.file, &self);
                     if let Err(error) = searcher.search_reader(pattern, file, sink) {
                         skip(&error);
                     }
@@ -343,7 +361,7 @@ impl WorkerSearch<'_> {
 }
 
 /// A file that ends where the search is over.
-struct Piecewise<'a>(File, &'a WorkerSearch<'a>);
+struct Piecewise<'a>(&'a File, &'a WorkerSearch<'a>);
 
 impl Read for Piecewise<'_> {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
@@ -357,20 +375,52 @@ impl Read for Piecewise<'_> {
 }
 
 /// Collects a file's matching lines.
-struct Collect<'a>(&'a str, &'a WorkerSearch<'a>);
+struct Collect<'a> {
+    name: &'a str,
+    file: &'a Unproven,
+    is_proven: bool,
+    search: &'a WorkerSearch<'a>,
+}
+
+impl<'a> Collect<'a> {
+    fn new(name: &'a str, file: &'a Unproven, search: &'a WorkerSearch<'a>) -> Self {
+        Self {
+            name,
+            file,
+            is_proven: false,
+            search,
+        }
+    }
+
+    /// That takes longer than to open a small file, so it is done where there is something to tell.
+    fn prove(&mut self) -> io::Result<()> {
+        let worker = self.search.worker;
+        let own = worker.prove(self.search.metadata, file_names::METADATA);
+        own.and_then(|()| worker.prove(self.file, self.name))
+            .map_err(|error| match error {
+                StoreError::Refused { problem, .. } => io::Error::other(problem),
+                error => io::Error::other(error),
+            })?;
+        self.is_proven = true;
+        Ok(())
+    }
+}
 
 impl Sink for Collect<'_> {
     type Error = io::Error;
 
     fn matched(&mut self, _: &Searcher, found: &SinkMatch<'_>) -> io::Result<bool> {
-        let Self(file, search) = self;
+        if !self.is_proven {
+            self.prove()?;
+        }
+        let search = self.search;
         let walk = search.walk;
         let max = walk.options.max_matches;
         let place = (search.order, search.n_matches.get());
         let found = Match {
             worker_id: search.worker.id().clone(),
             job_id: search.job_id,
-            file: (*file).to_owned(),
+            file: self.name.to_owned(),
             line: found.line_number().unwrap_or(0),
             text: walk.pattern.excerpt(found.bytes(), walk.options.max_chars),
         };
