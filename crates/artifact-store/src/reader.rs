@@ -140,7 +140,7 @@ impl WorkerReader {
         Ok(metadata)
     }
 
-    pub(crate) fn damaged(&self, reason: String) -> StoreError {
+    fn damaged(&self, reason: String) -> StoreError {
         StoreError::Damaged {
             path: self.path.join(file_names::METADATA),
             reason,

@@ -3,12 +3,19 @@
 mod pattern;
 mod walk;
 
-use std::time::{Duration, Instant};
+use std::{
+    io,
+    time::{Duration, Instant},
+};
 
+use grep_searcher::{BinaryDetection, Searcher, SearcherBuilder, sinks::Bytes};
 use metrics_core::{Timestamp, WorkerId};
 
 use self::{pattern::Pattern, walk::Walk};
 use crate::{ArtifactStore, StoreError};
+
+/// A file with a longer line is passed over from there on.
+const MAX_LINE_BYTES: usize = 4 << 20;
 
 /// What to search for, and how far.
 #[derive(Debug, Clone)]
@@ -85,4 +92,46 @@ impl ArtifactStore {
         let dir = self.dir()?;
         Walk::new(self.clone(), dir, pattern, options.clone(), seconds).run(deadline)
     }
+}
+
+/// Finds lines in any text, such as a log, as [`ArtifactStore::search`] finds them in the files of workers.
+#[derive(Debug)]
+pub struct LineSearch {
+    pattern: Pattern,
+    searcher: Searcher,
+}
+
+impl LineSearch {
+    /// Looks for lines that match `pattern`, a regular expression, in upper or lower case.
+    ///
+    /// # Errors
+    /// [`StoreError::Pattern`] if `pattern` is not a regular expression or too large a one.
+    pub fn new(pattern: &str) -> Result<Self, StoreError> {
+        Ok(Self {
+            pattern: Pattern::new(pattern)?,
+            searcher: searcher(),
+        })
+    }
+
+    /// Hands each matching line of `text` to `take`, with its number, from 1, and its end, until that says `false`.
+    ///
+    /// # Errors
+    /// Those of reading `text` and of `take`; a line of several MiB.
+    pub fn lines(
+        &mut self,
+        text: impl io::Read,
+        take: impl FnMut(u64, &[u8]) -> io::Result<bool>,
+    ) -> io::Result<()> {
+        self.searcher
+            .search_reader(&self.pattern, text, Bytes(take))
+    }
+}
+
+fn searcher() -> Searcher {
+    SearcherBuilder::new()
+        .line_number(true)
+        // A power cut can leave a block of NUL bytes in a log; what stands behind it is wanted, too.
+        .binary_detection(BinaryDetection::none())
+        .heap_limit(Some(MAX_LINE_BYTES))
+        .build()
 }

@@ -74,7 +74,7 @@ pub use crate::{
     report::{ReportOptions, Sort, report, total_cost},
     scan::{Call, Fold, Place, Problem, Seen, scan},
     slow::Slowest,
-    source::{Input, Source},
+    source::{Input, Source, unpacked},
     stats::{Stats, TokenSums},
     table::{Cell, Column, Format, Table},
     timeline::{MAX_TIMELINE_CALLS, Timeline},

@@ -25,6 +25,8 @@ pub(super) struct Pattern {
     regex: RegexMatcher,
     /// One of these is in each line that matches.
     needles: Option<Prefilter>,
+    /// The whole pattern if it is a plain ASCII text, and where in it a needle begins.
+    plain: Option<(Vec<u8>, usize)>,
 }
 
 impl Pattern {
@@ -40,14 +42,15 @@ impl Pattern {
                 reason: reason(&it.to_string()),
             })?;
         // As that builder reads it, too.
-        let mut parser = ParserBuilder::new()
-            .utf8(false)
-            .case_insensitive(true)
-            .build();
-        let parsed = parser.parse(pattern).ok();
+        let part = parse(pattern, true).and_then(|it| rarest_part(&it));
+        let plain = parse(pattern, false).and_then(|it| match it.into_kind() {
+            HirKind::Literal(text) if text.0.is_ascii() => Some(text.0.into_vec()),
+            _ => None,
+        });
         Ok(Self {
             regex,
-            needles: parsed.and_then(|it| Prefilter::new(MatchKind::LeftmostFirst, &needles(&it)?)),
+            plain: plain.zip(part.as_ref().map(|it| it.from)),
+            needles: part.and_then(|it| Prefilter::new(MatchKind::LeftmostFirst, &it.spelled())),
         })
     }
 
@@ -93,7 +96,18 @@ impl Matcher for Pattern {
             return self.regex.find_candidate_line(text);
         };
         let found = needles.find(text, Span::from(0..text.len()));
-        Ok(found.map(|it| LineMatchKind::Candidate(it.start)))
+        Ok(found.map(|it| {
+            let is_whole = self.plain.as_ref().is_some_and(|(plain, at)| {
+                let begun = it.start.checked_sub(*at).map(|from| &text[from..]);
+                let whole = begun.and_then(|it| it.get(..plain.len()));
+                whole.is_some_and(|it| it.eq_ignore_ascii_case(plain))
+            });
+            if is_whole {
+                LineMatchKind::Confirmed(it.start)
+            } else {
+                LineMatchKind::Candidate(it.start)
+            }
+        }))
     }
 }
 
@@ -107,33 +121,51 @@ fn reason(message: &str) -> String {
 /// The spellings of one place of the pattern, of one character mostly.
 type Place = Vec<Vec<u8>>;
 
-/// All spellings of the rarest part of the pattern that each match has.
-fn needles(pattern: &Hir) -> Option<Vec<Vec<u8>>> {
+/// Places of the pattern, side by side, that each match has.
+struct Part {
+    /// How many places of the same run stand before them.
+    from: usize,
+    places: Vec<Place>,
+}
+
+impl Part {
+    fn spelled(&self) -> Vec<Vec<u8>> {
+        let mut spelled = vec![Vec::new()];
+        for place in &self.places {
+            let longer = spelled.iter().flat_map(|begun: &Vec<u8>| {
+                let spellings = place.iter();
+                spellings.map(move |it| [begun.as_slice(), it.as_slice()].concat())
+            });
+            spelled = longer.collect();
+        }
+        spelled
+    }
+}
+
+fn parse(pattern: &str, case_insensitive: bool) -> Option<Hir> {
+    let mut parser = ParserBuilder::new();
+    let parser = parser.utf8(false).case_insensitive(case_insensitive);
+    parser.build().parse(pattern).ok()
+}
+
+/// The part of the pattern that is found the least often, as far as that can be told.
+fn rarest_part(pattern: &Hir) -> Option<Part> {
     let mut runs = Runs::default();
     runs.add(pattern);
-    let mut best: Option<(u32, &[Place])> = None;
+    let mut best: Option<(u32, Part)> = None;
     for max in SPELLINGS {
-        for part in runs.parts(max) {
-            let bits = part.iter().map(bits).sum();
-            if best.is_none_or(|(most, _)| bits > most) {
-                best = Some((bits, part));
+        for (from, places) in runs.parts(max) {
+            let bits = places.iter().map(bits).sum();
+            if best.as_ref().is_none_or(|(most, _)| bits > *most) {
+                let places = places.to_vec();
+                best = Some((bits, Part { from, places }));
             }
         }
-        if best.is_some_and(|(bits, _)| bits >= RARE) {
+        if best.as_ref().is_some_and(|(bits, _)| *bits >= RARE) {
             break;
         }
     }
-    let (_, part) = best.filter(|(bits, _)| *bits >= COMMON)?;
-    let mut spelled = vec![Vec::new()];
-    for place in part {
-        let longer = spelled.iter().flat_map(|begun: &Vec<u8>| {
-            place
-                .iter()
-                .map(move |it| [begun.as_slice(), it.as_slice()].concat())
-        });
-        spelled = longer.collect();
-    }
-    Some(spelled)
+    best.filter(|(bits, _)| *bits >= COMMON).map(|(_, it)| it)
 }
 
 /// How rare a place is, by the letters of English and the marks of JSON: about the logarithm of one in how many.
@@ -182,8 +214,8 @@ impl Runs {
         self.ended.push(std::mem::take(&mut self.open));
     }
 
-    /// The longest parts of all runs that have at most `max` spellings.
-    fn parts(&self, max: usize) -> impl Iterator<Item = &[Place]> {
+    /// The longest parts of all runs that have at most `max` spellings, and where in its run each begins.
+    fn parts(&self, max: usize) -> impl Iterator<Item = (usize, &[Place])> {
         let runs = self.ended.iter().chain([&self.open]);
         runs.flat_map(move |run| {
             (0..run.len()).map(move |from| {
@@ -193,7 +225,7 @@ impl Runs {
                     spellings <= max
                 };
                 let len = run[from..].iter().take_while(fits).count();
-                &run[from..from + len]
+                (from, &run[from..from + len])
             })
         })
     }

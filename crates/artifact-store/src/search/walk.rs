@@ -12,20 +12,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use grep_searcher::{BinaryDetection, Searcher, SearcherBuilder, Sink, SinkMatch};
+use grep_searcher::{Searcher, Sink, SinkMatch};
 use metrics_core::WorkerId;
 
 use super::{Match, SearchOptions, SearchResult, pattern::Pattern};
 use crate::{
-    ArtifactStore, StoreError, WorkerFilter, WorkerReader,
+    ArtifactStore, Metadata, StoreError, WorkerFilter, WorkerReader,
     confined::{Dir, Unproven},
     file_names,
     list::{Second, Seconds},
     liveness::Pulses,
 };
 
-/// A file with a longer line is passed over from there on.
-const MAX_LINE_BYTES: usize = 4 << 20;
 /// A moderate piece, as nobody asks whether the search is over while it is searched.
 const PIECE: usize = 64 << 10;
 
@@ -167,24 +165,18 @@ impl Walk {
     /// What one thread does.
     fn work(&self) {
         let _broken_off = BreakOff(self);
-        let mut searcher = SearcherBuilder::new()
-            .line_number(true)
-            // A power cut can leave a block of NUL bytes in a log; what stands behind it is wanted, too.
-            .binary_detection(BinaryDetection::none())
-            .heap_limit(Some(MAX_LINE_BYTES))
-            .build();
+        let mut searcher = super::searcher();
         let filter = WorkerFilter {
             since: self.options.since,
             owner: self.options.owner.clone(),
             ..WorkerFilter::default()
         };
+        let mut pulses = Pulses::default();
         let mut state = self.state();
         while let Some(task) = self.next(state) {
             match task {
                 Task::LookUp(n_second, second) => {
-                    let list = self
-                        .store
-                        .read_second(&second, &filter, &mut Pulses::default());
+                    let list = self.store.read_second(&second, &filter, &mut pulses);
                     state = self.state();
                     for (n, metadata) in list.workers.into_iter().enumerate() {
                         state.workers.insert((n_second, n), metadata.worker_id);
@@ -196,7 +188,7 @@ impl Walk {
                     self.looked_up.notify_all();
                 }
                 Task::Search(order, worker_id) => {
-                    self.search(order, &worker_id, &filter, &mut searcher);
+                    self.search(order, &worker_id, &filter, &mut pulses, &mut searcher);
                     state = self.state();
                     state.searching -= 1;
                 }
@@ -209,18 +201,11 @@ impl Walk {
         order: Order,
         worker_id: &WorkerId,
         filter: &WorkerFilter,
+        pulses: &mut Pulses,
         searcher: &mut Searcher,
     ) {
         let outcome = self.store.if_there(&self.dir, worker_id, |worker| {
-            let opened = worker.open_unproven(file_names::METADATA);
-            let read = opened.and_then(|it| Ok((worker.metadata_text(&it.file)?, it)));
-            let Some((metadata, text, opened)) = read.ok().and_then(|(text, opened)| {
-                Some((worker.parse_metadata(&text).ok()?, text, opened))
-            }) else {
-                // What is wrong is only told of a file that is the worker's own.
-                worker.metadata_as_written()?;
-                return Err(worker.damaged("it is replaced all the time".to_owned()));
-            };
+            let (metadata, text, opened) = metadata_of(worker, pulses)?;
             if !filter.matches(&metadata) {
                 return Ok(());
             }
@@ -277,6 +262,24 @@ impl Walk {
             let woken = self.looked_up.wait(state);
             state = woken.unwrap_or_else(PoisonError::into_inner);
         }
+    }
+}
+
+/// What `metadata.json` says, its text, and the file, unproven.
+fn metadata_of(
+    worker: &WorkerReader,
+    pulses: &mut Pulses,
+) -> Result<(Metadata, Vec<u8>, Unproven), StoreError> {
+    let read = || {
+        let opened = worker.open_unproven(file_names::METADATA)?;
+        let text = worker.metadata_text(&opened.file)?;
+        Ok((worker.parse_metadata(&text)?, text, opened))
+    };
+    match read() {
+        Ok(whole) if whole.0.status.is_final() => Ok(whole),
+        // One that seems to run may have died, which whoever looks writes down. And what is wrong is only told of a file
+        // that is the worker's own.
+        Ok(_) | Err(_) => worker.metadata_with(pulses).and_then(|_| read()),
     }
 }
 

@@ -4,11 +4,8 @@ use proptest::prelude::*;
 use super::*;
 
 fn needles_of(pattern: &str) -> Vec<String> {
-    let mut parser = ParserBuilder::new()
-        .utf8(false)
-        .case_insensitive(true)
-        .build();
-    let needles = needles(&parser.parse(pattern).unwrap()).unwrap_or_default();
+    let part = rarest_part(&parse(pattern, true).unwrap());
+    let needles = part.map(|it| it.spelled()).unwrap_or_default();
     let mut needles: Vec<_> = needles
         .into_iter()
         .map(|it| String::from_utf8(it).unwrap())
@@ -85,6 +82,16 @@ fn patterns() -> impl Strategy<Value = String> {
 }
 
 proptest! {
+    #[test]
+    fn a_plain_text_is_found_where_it_is(
+        pattern in "[abkKsS01:_]{1,6}",
+        lines_of_text in prop::collection::vec("[abkKsSſK01:_]{0,12}", 0..8),
+    ) {
+        let text = lines_of_text.join("\n");
+        let pattern = Pattern::new(&pattern).unwrap();
+        prop_assert_eq!(lines(&pattern, &text), lines(&pattern.regex, &text));
+    }
+
     #[test]
     fn no_line_is_missed(
         pattern in patterns(),
