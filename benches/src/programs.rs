@@ -104,11 +104,27 @@ fn of_workers<'a>(one: &'a str, store: &'a str) -> [Case<'a>; 3] {
     ]
 }
 
-fn of_a_log(log: &str) -> [Case<'_>; 2] {
+fn of_a_log(log: &str) -> [Case<'_>; 4] {
     [
         Case {
-            title: "1 million log lines: those of model calls, counted",
+            title: "1 million log lines: grep counts those of model calls",
             target: "1x ripgrep",
+            ours: vec!["grep", "--count", "llm_call_complete", log],
+            peer: vec!["rg", "-c", "llm_call_complete", log],
+            answer: |it| it.trim().to_owned(),
+            rounds: ROUNDS,
+        },
+        Case {
+            title: "1 million log lines: grep finds those of one worker",
+            target: "1x ripgrep",
+            ours: vec!["grep", "worker_id=2025-12-15T04-08-08_77-backup ", log],
+            peer: vec!["rg", "-F", "worker_id=2025-12-15T04-08-08_77-backup ", log],
+            answer: str::to_owned,
+            rounds: ROUNDS,
+        },
+        Case {
+            title: "1 million log lines: a report on model calls",
+            target: "1x ripgrep, which reads no field",
             ours: vec![
                 "report",
                 "--by",
@@ -124,8 +140,8 @@ fn of_a_log(log: &str) -> [Case<'_>; 2] {
             rounds: ROUNDS,
         },
         Case {
-            title: "1 million log lines: those of one worker",
-            target: "1x ripgrep",
+            title: "1 million log lines: the calls of one worker",
+            target: "1x ripgrep, which reads no field",
             ours: vec![
                 "slow",
                 "--worker",

@@ -8,6 +8,7 @@
 mod demo;
 mod files;
 mod generated;
+mod grep;
 mod log;
 mod pipes;
 mod place;

@@ -61,6 +61,18 @@ pub(crate) struct Entry {
     pub(crate) is_dir: bool,
 }
 
+const REPLACED: Refusal = Refusal::NotConfined("is replaced all the time");
+
+/// A plain file that was opened in a directory or below it.
+#[derive(Debug)]
+pub(crate) struct Unproven {
+    pub(crate) file: File,
+    /// What was seen of it when it was opened.
+    pub(crate) stat: Stat,
+    below: Option<Dir>,
+    name: String,
+}
+
 /// A directory held open by its descriptor.
 #[derive(Debug)]
 pub(crate) struct Dir {
@@ -83,6 +95,18 @@ impl Dir {
 
     /// Opens the plain file at `path`, relative to this directory.
     pub(crate) fn file(&self, path: &str) -> Result<File, Refusal> {
+        for _ in 0..TRIES {
+            let opened = self.open_unproven(path)?;
+            if self.is_own(&opened)? {
+                return Ok(opened.file);
+            }
+        }
+        Err(REPLACED)
+    }
+
+    /// Opens the plain file at `path`, relative to this directory. That nothing else was slipped in has to be
+    /// [proven](Self::prove) before anything of its content is told.
+    pub(crate) fn open_unproven(&self, path: &str) -> Result<Unproven, Refusal> {
         if path.is_empty() {
             return Err(Refusal::NotConfined("is empty"));
         }
@@ -101,20 +125,36 @@ impl Dir {
             below = Some(next);
         }
         let dir = below.as_ref().unwrap_or(self);
-        for _ in 0..TRIES {
-            let fd = openat(&dir.fd, name, PLAIN_FILE, Mode::empty()).map_err(refuse)?;
-            let opened = fstat(&fd).map_err(refuse)?;
-            check_plain(&opened)?;
-            self.check_filesystem(&fd, &opened)?;
-            // One look at the open file is not enough: it may have come in as a second link that was taken away
-            // before the look. If it still is the entry that was opened, it was there all the time, and counted.
-            // Replaced meanwhile, as `metadata.json` is at each change, it has no name at all any more: so the one it
-            // was opened by was its only one, and a file that is replaced without a pause is read all the same.
-            if dir.still_holds(name, &fd, &opened)? || fstat(&fd).map_err(refuse)?.st_nlink == 0 {
-                return Ok(File::from(fd));
-            }
-        }
-        Err(Refusal::NotConfined("is replaced all the time"))
+        let fd = openat(&dir.fd, name, PLAIN_FILE, Mode::empty()).map_err(refuse)?;
+        let stat = fstat(&fd).map_err(refuse)?;
+        check_plain(&stat)?;
+        Ok(Unproven {
+            file: File::from(fd),
+            stat,
+            below,
+            name: name.to_owned(),
+        })
+    }
+
+    /// Whether a file that was opened here was an entry of this directory, and no other name of another file.
+    pub(crate) fn prove(&self, opened: &Unproven) -> Result<(), Refusal> {
+        self.is_own(opened)?.then_some(()).ok_or(REPLACED)
+    }
+
+    fn is_own(&self, opened: &Unproven) -> Result<bool, Refusal> {
+        let Unproven {
+            file,
+            stat,
+            below,
+            name,
+        } = opened;
+        self.check_filesystem(file, stat)?;
+        // One look at the open file is not enough: it may have come in as a second link that was taken away
+        // before the look. If it still is the entry that was opened, it was there all the time, and counted.
+        // Replaced meanwhile, as `metadata.json` is at each change, it has no name at all any more: so the one it
+        // was opened by was its only one, and a file that is replaced without a pause is read all the same.
+        let dir = below.as_ref().unwrap_or(self);
+        Ok(dir.still_holds(name, file, stat)? || fstat(file).map_err(refuse)?.st_nlink == 0)
     }
 
     /// What was seen of it when it was opened.
@@ -212,7 +252,7 @@ impl Dir {
     }
 
     /// Whether `fd`, opened as `name` in this directory, is the same entry of it ever since.
-    fn still_holds(&self, name: &str, fd: &OwnedFd, opened: &Stat) -> Result<bool, Refusal> {
+    fn still_holds(&self, name: &str, fd: &File, opened: &Stat) -> Result<bool, Refusal> {
         self.wait_for_changes();
         if let (Some(mut path), Some(now)) = (path_of(&self.fd), path_of(fd)) {
             // An entry that was removed is told as such for ever, even if its name is there again.
@@ -262,8 +302,8 @@ fn is_mount(_: &impl AsFd, _: &CStr, _: AtFlags) -> bool {
 }
 
 /// The path of an open file as the kernel keeps it; says so if the entry that was opened is gone.
-fn path_of(fd: &OwnedFd) -> Option<Vec<u8>> {
-    let link = format!("/proc/self/fd/{}", fd.as_raw_fd());
+fn path_of(fd: &impl AsFd) -> Option<Vec<u8>> {
+    let link = format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd());
     let path = rustix::fs::readlink(link, Vec::new()).ok()?;
     Some(path.into_bytes())
 }

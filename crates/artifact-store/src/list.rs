@@ -5,7 +5,10 @@ use std::{iter::Peekable, vec::IntoIter};
 use metrics_core::{Timestamp, WorkerId};
 
 use crate::{
-    ArtifactStore, Metadata, Status, StoreError, confined::Entry, liveness::Pulses, worker_id,
+    ArtifactStore, Metadata, Status, StoreError, WorkerReader,
+    confined::{Dir, Entry},
+    liveness::Pulses,
+    worker_id,
 };
 
 /// Which workers to list.
@@ -116,16 +119,29 @@ impl ArtifactStore {
         worker_id: &WorkerId,
         pulses: &mut Pulses,
     ) -> Option<Result<Metadata, StoreError>> {
+        match self.dir() {
+            Ok(dir) => self.if_there(&dir, worker_id, |it| it.metadata_with(pulses)),
+            Err(problem) => Some(Err(problem)),
+        }
+    }
+
+    /// What `read` makes of a worker; `None` if its directory is gone.
+    pub(crate) fn if_there<T>(
+        &self,
+        data_dir: &Dir,
+        worker_id: &WorkerId,
+        read: impl FnOnce(&WorkerReader) -> Result<T, StoreError>,
+    ) -> Option<Result<T, StoreError>> {
         let is_gone = |it: &StoreError| matches!(it, StoreError::WorkerNotFound { .. });
-        let worker = self.worker(worker_id);
-        let metadata = worker.and_then(|it| it.metadata_with(pulses));
-        if let Err(problem) = &metadata
+        let worker = self.worker_in(data_dir, worker_id);
+        let read = worker.and_then(|it| read(&it));
+        if let Err(problem) = &read
             // A file that is missing may be so because its directory is being removed.
-            && (is_gone(problem) || self.worker(worker_id).is_err_and(|it| is_gone(&it)))
+            && (is_gone(problem) || self.worker_in(data_dir, worker_id).is_err_and(|it| is_gone(&it)))
         {
             return None;
         }
-        Some(metadata)
+        Some(read)
     }
 }
 
@@ -145,6 +161,13 @@ pub(crate) fn newest_first(workers: &mut [Metadata]) {
 /// The names of a store, put together as they are asked for: mostly only a few of many are.
 #[derive(Debug)]
 pub(crate) struct Seconds(Peekable<IntoIter<(bool, String)>>);
+
+impl Seconds {
+    /// Names that are left.
+    pub(crate) fn n_names(&self) -> usize {
+        self.0.len()
+    }
+}
 
 impl Iterator for Seconds {
     type Item = Second;
@@ -170,6 +193,16 @@ pub(crate) struct Second {
     /// `false` for directories whose names tell no time.
     is_timed: bool,
     names: Vec<String>,
+}
+
+impl Second {
+    /// The worker, if the second has no other.
+    pub(crate) fn only_worker(&self) -> Option<WorkerId> {
+        match self.names.as_slice() {
+            [name] => Some(name.as_str().into()),
+            _ => None,
+        }
+    }
 }
 
 impl WorkerFilter {

@@ -12,7 +12,7 @@ use metrics_core::{EventReader, WorkerId};
 
 use crate::{
     StoreError,
-    confined::{Dir, Entry, Refusal},
+    confined::{Dir, Entry, Refusal, Unproven},
     death::Deaths,
     liveness::Pulses,
     metadata::Metadata,
@@ -99,38 +99,52 @@ impl WorkerReader {
 
     /// What `metadata.json` says, whether the worker lives or not.
     pub(crate) fn metadata_as_written(&self) -> Result<Metadata, StoreError> {
-        let damaged = |reason: String| StoreError::Damaged {
-            path: self.path.join(file_names::METADATA),
-            reason,
-        };
         let file = self
             .open_file(file_names::METADATA)
             .map_err(|error| match error {
                 // Said of the file, which nobody asked for by its path.
-                StoreError::Refused { problem, .. } => damaged(format!("it {problem}")),
+                StoreError::Refused { problem, .. } => self.damaged(format!("it {problem}")),
                 error => error,
             })?;
-        let too_long = || damaged(format!("longer than {MAX_METADATA_BYTES} bytes"));
+        self.parse_metadata(&self.metadata_text(&file)?)
+    }
+
+    /// The text of the open `metadata.json`.
+    pub(crate) fn metadata_text(&self, file: &File) -> Result<Vec<u8>, StoreError> {
+        let too_long = || self.damaged(format!("longer than {MAX_METADATA_BYTES} bytes"));
         let error = |it| StoreError::io("read", self.path.join(file_names::METADATA))(it);
-        if file.metadata().map_err(error)?.len() > MAX_METADATA_BYTES {
+        let len = file.metadata().map_err(error)?.len();
+        if len > MAX_METADATA_BYTES {
             return Err(too_long());
         }
-        let mut json = Vec::new();
+        // With some room behind, it is read by one call, and the end by another.
+        let room = usize::try_from(len).unwrap_or(0) + 64;
+        let mut json = Vec::with_capacity(room);
         file.take(MAX_METADATA_BYTES + 1)
             .read_to_end(&mut json)
             .map_err(error)?;
         if json.len() as u64 > MAX_METADATA_BYTES {
             return Err(too_long());
         }
+        Ok(json)
+    }
+
+    /// What the text of `metadata.json` says.
+    pub(crate) fn parse_metadata(&self, json: &[u8]) -> Result<Metadata, StoreError> {
         let metadata: Metadata =
-            serde_json::from_slice(&json).map_err(|it| damaged(it.to_string()))?;
+            serde_json::from_slice(json).map_err(|it| self.damaged(it.to_string()))?;
         if metadata.worker_id != self.worker_id {
-            return Err(damaged(format!(
-                "it belongs to worker `{}`",
-                metadata.worker_id
-            )));
+            let reason = format!("it belongs to worker `{}`", metadata.worker_id);
+            return Err(self.damaged(reason));
         }
         Ok(metadata)
+    }
+
+    fn damaged(&self, reason: String) -> StoreError {
+        StoreError::Damaged {
+            path: self.path.join(file_names::METADATA),
+            reason,
+        }
     }
 
     /// A reader over `metrics.jsonl`.
@@ -212,7 +226,23 @@ impl WorkerReader {
     /// to something that is not a plain file with one link; [`StoreError::FileNotFound`], naming the files there are;
     /// [`StoreError::Io`].
     pub fn open_file(&self, file: &str) -> Result<File, StoreError> {
-        self.dir.file(file).map_err(|refusal| match refusal {
+        self.dir.file(file).map_err(|it| self.not_opened(file, it))
+    }
+
+    /// As [`open_file`](Self::open_file); before anything of the file is told, it has to be [proven](Self::prove).
+    pub(crate) fn open_unproven(&self, file: &str) -> Result<Unproven, StoreError> {
+        let opened = self.dir.open_unproven(file);
+        opened.map_err(|it| self.not_opened(file, it))
+    }
+
+    /// Refuses a file that was slipped in.
+    pub(crate) fn prove(&self, opened: &Unproven, file: &str) -> Result<(), StoreError> {
+        let proven = self.dir.prove(opened);
+        proven.map_err(|it| self.not_opened(file, it))
+    }
+
+    fn not_opened(&self, file: &str, refusal: Refusal) -> StoreError {
+        match refusal {
             Refusal::NotConfined(problem) => StoreError::Refused {
                 file: file.chars().take(200).collect(),
                 problem,
@@ -227,7 +257,7 @@ impl WorkerReader {
                 path: self.path.join(file),
                 source,
             },
-        })
+        }
     }
 }
 

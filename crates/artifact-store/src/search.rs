@@ -1,22 +1,21 @@
 //! Searching the files of many workers with ripgrep's parts, within bounds.
 
+mod pattern;
 mod walk;
 
 use std::{
-    sync::mpsc::{Receiver, RecvTimeoutError, channel},
-    thread,
+    io,
     time::{Duration, Instant},
 };
 
-use grep_regex::{RegexMatcher, RegexMatcherBuilder};
+use grep_searcher::{BinaryDetection, Searcher, SearcherBuilder, sinks::Bytes};
 use metrics_core::{Timestamp, WorkerId};
 
-use self::walk::{Found, Walk};
+use self::{pattern::Pattern, walk::Walk};
 use crate::{ArtifactStore, StoreError};
 
-/// The largest compiled pattern, in bytes. Time to search grows with it.
-const MAX_PATTERN_BYTES: usize = 1 << 20;
-const TIME_IS_UP: &str = "the time limit was reached";
+/// A file with a longer line is passed over from there on.
+const MAX_LINE_BYTES: usize = 4 << 20;
 
 /// What to search for, and how far.
 #[derive(Debug, Clone)]
@@ -88,64 +87,51 @@ impl ArtifactStore {
         options: &SearchOptions,
     ) -> Result<SearchResult, StoreError> {
         let deadline = Instant::now().checked_add(options.max_time);
-        let matcher = matcher(pattern)?;
+        let pattern = Pattern::new(pattern)?;
         let seconds = self.seconds_newest_first(options.since)?;
-        let (found, finds) = channel();
-        let walk = Walk::new(self.clone(), matcher, options.clone(), deadline, found);
-        // A pattern can be slow in the middle of a line, where nothing asks for the time. The answer does not wait for
-        // that; the thread ends behind that line.
-        thread::Builder::new()
-            .name("triscope-search".to_owned())
-            .spawn(move || walk.run(seconds))
-            .map_err(StoreError::io("start a thread to search", self.data_dir()))?;
-        Ok(collect(&finds, deadline))
+        let dir = self.dir()?;
+        Walk::new(self.clone(), dir, pattern, options.clone(), seconds).run(deadline)
     }
 }
 
-fn matcher(pattern: &str) -> Result<RegexMatcher, StoreError> {
-    RegexMatcherBuilder::new()
-        .case_insensitive(true)
-        .line_terminator(Some(b'\n'))
-        .size_limit(MAX_PATTERN_BYTES)
-        .dfa_size_limit(10 << 20)
-        .build(pattern)
-        .map_err(|it| StoreError::Pattern {
-            pattern: pattern.chars().take(200).collect(),
-            reason: reason(&it.to_string()),
+/// Finds lines in any text, such as a log, as [`ArtifactStore::search`] finds them in the files of workers.
+#[derive(Debug)]
+pub struct LineSearch {
+    pattern: Pattern,
+    searcher: Searcher,
+}
+
+impl LineSearch {
+    /// Looks for lines that match `pattern`, a regular expression, in upper or lower case.
+    ///
+    /// # Errors
+    /// [`StoreError::Pattern`] if `pattern` is not a regular expression or too large a one.
+    pub fn new(pattern: &str) -> Result<Self, StoreError> {
+        Ok(Self {
+            pattern: Pattern::new(pattern)?,
+            searcher: searcher(),
         })
-}
-
-/// The last line of a parser's message. Those before it show the pattern, however long it is.
-fn reason(message: &str) -> String {
-    let last = message.lines().last().unwrap_or_default();
-    let last = last.strip_prefix("error: ").unwrap_or(last);
-    last.trim_end_matches('.').chars().take(300).collect()
-}
-
-/// What is found until the deadline.
-fn collect(finds: &Receiver<Found>, deadline: Option<Instant>) -> SearchResult {
-    let mut result = SearchResult::default();
-    loop {
-        let found = match deadline {
-            None => finds.recv().map_err(|_| RecvTimeoutError::Disconnected),
-            Some(it) => finds.recv_timeout(it.saturating_duration_since(Instant::now())),
-        };
-        match found {
-            Ok(Found::Worker) => result.workers_searched += 1,
-            Ok(Found::Match(found)) => result.matches.push(found),
-            Ok(Found::Skipped(what)) => result.skipped.push(what),
-            Ok(Found::Ended(stopped)) => {
-                result.stopped = stopped;
-                return result;
-            }
-            Err(RecvTimeoutError::Timeout) => {
-                result.stopped = Some(TIME_IS_UP);
-                return result;
-            }
-            Err(RecvTimeoutError::Disconnected) => {
-                result.stopped = Some("the search broke off");
-                return result;
-            }
-        }
     }
+
+    /// Hands each matching line of `text` to `take`, with its number, from 1, and its end, until that says `false`.
+    ///
+    /// # Errors
+    /// Those of reading `text` and of `take`; a line of several MiB.
+    pub fn lines(
+        &mut self,
+        text: impl io::Read,
+        take: impl FnMut(u64, &[u8]) -> io::Result<bool>,
+    ) -> io::Result<()> {
+        self.searcher
+            .search_reader(&self.pattern, text, Bytes(take))
+    }
+}
+
+fn searcher() -> Searcher {
+    SearcherBuilder::new()
+        .line_number(true)
+        // A power cut can leave a block of NUL bytes in a log; what stands behind it is wanted, too.
+        .binary_detection(BinaryDetection::none())
+        .heap_limit(Some(MAX_LINE_BYTES))
+        .build()
 }

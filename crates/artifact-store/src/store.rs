@@ -232,6 +232,15 @@ impl ArtifactStore {
     /// # Errors
     /// [`StoreError::WorkerNotFound`] if there is none, also for an id that could not be a directory's name.
     pub fn worker(&self, worker_id: &WorkerId) -> Result<WorkerReader, StoreError> {
+        self.worker_in(&self.dir()?, worker_id)
+    }
+
+    /// One of many workers, of the open data directory.
+    pub(crate) fn worker_in(
+        &self,
+        data_dir: &Dir,
+        worker_id: &WorkerId,
+    ) -> Result<WorkerReader, StoreError> {
         let not_found = || StoreError::WorkerNotFound {
             worker_id: worker_id.clone(),
             data_dir: self.0.data_dir.clone(),
@@ -239,8 +248,7 @@ impl ArtifactStore {
         if worker_id.as_str().starts_with('.') {
             return Err(not_found());
         }
-        let dir = self.dir()?.subdir(worker_id.as_str());
-        match dir {
+        match data_dir.subdir(worker_id.as_str()) {
             Ok(dir) => Ok(WorkerReader::new(
                 worker_id.clone(),
                 self.0.data_dir.join(worker_id.as_str()),

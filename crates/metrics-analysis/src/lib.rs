@@ -94,5 +94,5 @@ pub use crate::{
 pub use crate::{
     filter::{Condition, ConditionError, Filter},
     scan::scan,
-    source::Input,
+    source::{Input, unpacked},
 };

@@ -256,8 +256,8 @@ impl Packing {
     }
 }
 
-/// Looks at the beginning of a stream, which cannot be read twice.
-fn unpacked(stream: Box<dyn Read + Send>) -> Box<dyn Read + Send> {
+/// What a stream holds: if it begins as gzip or zstd does, what was packed; anything else as it stands.
+pub fn unpacked(stream: Box<dyn Read + Send>) -> Box<dyn Read + Send> {
     Box::new(Unpacked::Unknown(Some(stream)))
 }
 

@@ -93,7 +93,8 @@ pub(crate) enum Command {
     Result(Job),
     /// Print a file of a worker, such as metrics.jsonl
     File(File),
-    /// Search all files of recent workers for a regular expression
+    /// Search all files of recent workers, or a log, for a regular expression
+    #[command(after_help = GREP_HELP)]
     Grep(Grep),
     /// Print a worker's metadata
     Meta(Job),
@@ -382,12 +383,25 @@ pub(crate) struct File {
 pub(crate) struct Grep {
     /// A regular expression; upper and lower case are the same
     pub(crate) pattern: String,
+    /// Print the lines of these files instead, such as a log; they may be packed (.gz, .zst), and - is standard input
+    #[arg(value_name = "PATH", conflicts_with_all = ["since_hours", "owner"])]
+    pub(crate) paths: Vec<PathBuf>,
+    /// Print only how many lines of each PATH match
+    #[arg(long, short, requires = "paths")]
+    pub(crate) count: bool,
     /// Only workers of the last hours
     #[arg(long, value_parser = parse_hours, value_name = "HOURS", allow_negative_numbers = true, default_value_t = supervisor_tools::DEFAULT_GREP_HOURS)]
     pub(crate) since_hours: f64,
     #[command(flatten)]
     pub(crate) scope: Scope,
 }
+
+const GREP_HELP: &str = "\
+Of workers it prints at most 50 lines, the newest worker's first, and stops after two seconds; it says so. Of PATHs it \
+prints all lines as they stand, behind PATH: if there are several.
+
+Exit codes: 0 done, also where nothing was found; 1 a PATH could not be read; 2 bad usage, such as a pattern that is none; \
+3 data directory unusable.";
 
 const ANALYSIS_HELP: &str = "\
 PATH is a metrics.jsonl (also .gz or .zst, or of another writer), a log file, a worker's directory, id or \

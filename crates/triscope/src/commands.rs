@@ -7,6 +7,7 @@ mod demo;
 mod demo_server;
 mod doctor;
 mod exec;
+mod grep;
 mod man;
 pub(crate) mod mcp;
 mod prices;
@@ -43,6 +44,7 @@ pub(crate) fn at_once(cli: &Cli) -> Option<Exit> {
         Command::Histogram(arguments) => analysis::histogram(common, arguments),
         Command::Timeline(arguments) => analysis::timeline(common, arguments),
         Command::Compare(arguments) => analysis::compare(common, arguments),
+        Command::Grep(arguments) if !arguments.paths.is_empty() => grep::lines(arguments),
         _ => return None,
     })
 }

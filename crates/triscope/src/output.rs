@@ -81,6 +81,49 @@ pub(crate) fn print_bytes(source: &mut impl io::Read) -> io::Result<()> {
     }
 }
 
+/// Lines of somebody else's text, written to stdout as soon as nothing more is at hand.
+pub(crate) struct Lines {
+    stdout: io::BufWriter<io::StdoutLock<'static>>,
+    is_terminal: bool,
+}
+
+impl Lines {
+    pub(crate) fn new() -> Self {
+        let stdout = io::stdout().lock();
+        Self {
+            is_terminal: stdout.is_terminal(),
+            stdout: io::BufWriter::with_capacity(64 << 10, stdout),
+        }
+    }
+
+    /// Writes a line as it stands, or on a terminal so that it is not obeyed, behind `prefix`.
+    pub(crate) fn write(&mut self, prefix: &str, line: &[u8]) {
+        let stdout = &mut self.stdout;
+        let mut written = stdout.write_all(prefix.as_bytes());
+        if self.is_terminal {
+            let text = String::from_utf8_lossy(line);
+            let text = for_terminal(&text, stdout.get_ref());
+            written = written.and_then(|()| stdout.write_all(text.as_bytes()));
+        } else {
+            written = written.and_then(|()| stdout.write_all(line));
+        }
+        if !line.ends_with(b"\n") {
+            written = written.and_then(|()| stdout.write_all(b"\n"));
+        }
+        or_give_up(written);
+    }
+
+    pub(crate) fn flush(&mut self) {
+        or_give_up(self.stdout.flush());
+    }
+}
+
+fn or_give_up(written: io::Result<()>) {
+    if let Err(error) = written {
+        give_up(&error);
+    }
+}
+
 /// Whether a terminal obeys the character instead of showing it.
 fn obeyed(it: char) -> bool {
     it.is_control() && !matches!(it, '\n' | '\t')

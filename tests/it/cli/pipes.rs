@@ -36,6 +36,7 @@ fn place_to_print() -> (Place, Vec<Vec<&'static str>>) {
     let place = Place::new();
     let dir = place.worker("calculate 7*6");
     fs::write(dir.join("long.txt"), "a line\n".repeat(100_000)).unwrap();
+    fs::write(place.folder().join("log"), "a line\n".repeat(100_000)).unwrap();
     let commands = [
         "run|calculate 7*6",
         "run|calculate 7*6|--json",
@@ -46,6 +47,7 @@ fn place_to_print() -> (Place, Vec<Vec<&'static str>>) {
         "file|1|long.txt|--raw",
         "file|1|long.txt|--json",
         "grep|result",
+        "grep|line|log",
         "meta|1",
         "--help",
         "demo",

@@ -1,236 +1,441 @@
-//! The walk of one search through the workers' files.
+//! The walk of one search through the workers' files, on all cores.
 
 use std::{
+    cell::Cell,
+    collections::BTreeMap,
     fmt::Display,
     fs::File,
     io::{self, Read},
-    sync::mpsc::Sender,
-    time::Instant,
+    num::NonZero,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::{Duration, Instant},
 };
 
-use grep_matcher::Matcher as _;
-use grep_regex::RegexMatcher;
-use grep_searcher::{BinaryDetection, Searcher, SearcherBuilder, Sink, SinkMatch};
+use grep_searcher::{Searcher, Sink, SinkMatch};
+use metrics_core::WorkerId;
 
-use super::{Match, SearchOptions, TIME_IS_UP};
+use super::{Match, SearchOptions, SearchResult, pattern::Pattern};
 use crate::{
-    ArtifactStore, StoreError, WorkerFilter, WorkerReader, list::Seconds, liveness::Pulses,
+    ArtifactStore, Metadata, StoreError, WorkerFilter, WorkerReader,
+    confined::{Dir, Unproven},
+    file_names,
+    list::{Second, Seconds},
+    liveness::Pulses,
 };
 
-/// A file with a longer line is passed over from there on.
-const MAX_LINE_BYTES: usize = 4 << 20;
+/// A moderate piece, as nobody asks whether the search is over while it is searched.
+const PIECE: usize = 64 << 10;
 
-/// What a walk comes upon.
-pub(super) enum Found {
-    /// One more worker.
-    Worker,
-    Match(Match),
-    /// A file that is passed over, and why.
-    Skipped(String),
-    /// The walk is over; if it stopped early, why.
-    Ended(Option<&'static str>),
-}
-
+/// One search, shared by the threads that carry it out.
 pub(super) struct Walk {
     store: ArtifactStore,
-    matcher: RegexMatcher,
-    searcher: Searcher,
+    /// The data directory.
+    dir: Dir,
+    pattern: Pattern,
     options: SearchOptions,
-    /// `None` if there is all the time in the world.
-    deadline: Option<Instant>,
-    found: Sender<Found>,
-    n_matches: usize,
+    state: Mutex<State>,
+    /// There are more workers, or nothing more is looked up.
+    looked_up: Condvar,
+    over: Condvar,
 }
 
-/// Why a walk goes no further.
-struct Stopped(&'static str);
+/// A worker's place: its second, the newest first, and its place among those of that second.
+type Order = (usize, usize);
+
+struct State {
+    seconds: Seconds,
+    n_seconds: usize,
+    /// Seconds whose workers are being looked up.
+    looking_up: usize,
+    /// Workers that nobody searches yet.
+    workers: BTreeMap<Order, WorkerId>,
+    /// Workers that are being searched.
+    searching: usize,
+    n_searched: usize,
+    /// The first matches in the order of the answer, and one more, which tells that there are more.
+    matches: BTreeMap<(Order, usize), Match>,
+    skipped: Vec<(Order, String)>,
+    is_over: bool,
+    /// Why it stopped early.
+    stopped: Option<&'static str>,
+}
+
+enum Task {
+    /// Find out in which order the workers of a second were made.
+    LookUp(usize, Second),
+    Search(Order, WorkerId),
+}
 
 impl Walk {
     pub(super) fn new(
         store: ArtifactStore,
-        matcher: RegexMatcher,
+        dir: Dir,
+        pattern: Pattern,
         options: SearchOptions,
-        deadline: Option<Instant>,
-        found: Sender<Found>,
+        seconds: Seconds,
     ) -> Self {
-        let searcher = SearcherBuilder::new()
-            .line_number(true)
-            // A power cut can leave a block of NUL bytes in a log; what stands behind it is wanted, too.
-            .binary_detection(BinaryDetection::none())
-            .heap_limit(Some(MAX_LINE_BYTES))
-            .build();
+        let state = State {
+            seconds,
+            n_seconds: 0,
+            looking_up: 0,
+            workers: BTreeMap::new(),
+            searching: 0,
+            n_searched: 0,
+            matches: BTreeMap::new(),
+            skipped: Vec::new(),
+            is_over: false,
+            stopped: None,
+        };
         Self {
             store,
-            matcher,
-            searcher,
+            dir,
+            pattern,
             options,
-            deadline,
-            found,
-            n_matches: 0,
+            state: Mutex::new(state),
+            looked_up: Condvar::new(),
+            over: Condvar::new(),
         }
     }
 
-    pub(super) fn run(mut self, seconds: Seconds) {
-        let stopped = self.seconds(seconds).err().map(|Stopped(why)| why);
-        let _ = self.found.send(Found::Ended(stopped)); // Nobody waits any more if time was up.
+    /// Searches until all is done or, at `deadline`, time is up.
+    ///
+    /// A pattern can be slow in the middle of a line, where nobody asks whether the search is over. The answer does not
+    /// wait for that; the thread ends behind that line.
+    pub(super) fn run(self, deadline: Option<Instant>) -> Result<SearchResult, StoreError> {
+        let walk = Arc::new(self);
+        let is_late = || deadline.is_some_and(|it| Instant::now() >= it);
+        let cores = thread::available_parallelism().map_or(1, NonZero::get);
+        let n_threads = cores.min(walk.state().seconds.n_names());
+        for n in (0..n_threads).take_while(|_| !is_late()) {
+            let shared = Arc::clone(&walk);
+            let thread = thread::Builder::new().name("triscope-search".to_owned());
+            let started = thread.spawn(move || shared.work());
+            if let Err(error) = started
+                && n == 0
+            {
+                let path = walk.store.data_dir();
+                return Err(StoreError::io("start a thread to search", path)(error));
+            }
+        }
+        if n_threads == 0 {
+            walk.state().is_over = true;
+        }
+        Ok(walk.wait(deadline))
     }
 
-    fn seconds(&mut self, seconds: Seconds) -> Result<(), Stopped> {
+    fn wait(&self, deadline: Option<Instant>) -> SearchResult {
+        let mut state = self.state();
+        while !state.is_over {
+            let left = deadline.map(|it| it.saturating_duration_since(Instant::now()));
+            state = match left {
+                None => self.over.wait(state),
+                Some(Duration::ZERO) => {
+                    (state.is_over, state.stopped) = (true, Some("the time limit was reached"));
+                    break;
+                }
+                Some(left) => self
+                    .over
+                    .wait_timeout(state, left)
+                    .map(|(state, _)| state)
+                    .map_err(|it| PoisonError::new(it.into_inner().0)),
+            }
+            .unwrap_or_else(PoisonError::into_inner);
+        }
+        let mut matches: Vec<_> = std::mem::take(&mut state.matches).into_values().collect();
+        let mut stopped = state.stopped;
+        if matches.len() > self.options.max_matches {
+            matches.truncate(self.options.max_matches);
+            stopped = Some("the limit on matches was reached");
+        }
+        let mut skipped = std::mem::take(&mut state.skipped);
+        skipped.sort();
+        SearchResult {
+            matches,
+            workers_searched: state.n_searched,
+            stopped,
+            skipped: skipped.into_iter().map(|(_, what)| what).collect(),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What one thread does.
+    fn work(&self) {
+        let _broken_off = BreakOff(self);
+        let mut searcher = super::searcher();
         let filter = WorkerFilter {
             since: self.options.since,
             owner: self.options.owner.clone(),
             ..WorkerFilter::default()
         };
         let mut pulses = Pulses::default();
-        for second in seconds {
-            check_deadline(self.deadline).map_err(|_| Stopped(TIME_IS_UP))?;
-            let list = self.store.read_second(&second, &filter, &mut pulses);
-            for problem in list.problems {
-                self.send(Found::Skipped(problem.to_string()))?;
-            }
-            for metadata in list.workers {
-                // One that is gone was pruned meanwhile.
-                if let Ok(worker) = self.store.worker(&metadata.worker_id) {
-                    self.worker(&worker, metadata.job_id)?;
+        let mut state = self.state();
+        while let Some(task) = self.next(state) {
+            match task {
+                Task::LookUp(n_second, second) => {
+                    let list = self.store.read_second(&second, &filter, &mut pulses);
+                    state = self.state();
+                    for (n, metadata) in list.workers.into_iter().enumerate() {
+                        state.workers.insert((n_second, n), metadata.worker_id);
+                    }
+                    for problem in list.problems {
+                        state.skipped.push(((n_second, 0), problem.to_string()));
+                    }
+                    state.looking_up -= 1;
+                    self.looked_up.notify_all();
+                }
+                Task::Search(order, worker_id) => {
+                    self.search(order, &worker_id, &filter, &mut pulses, &mut searcher);
+                    state = self.state();
+                    state.searching -= 1;
                 }
             }
         }
-        Ok(())
     }
 
-    fn worker(&mut self, worker: &WorkerReader, job_id: Option<u64>) -> Result<(), Stopped> {
-        self.send(Found::Worker)?;
-        let files = match worker.files() {
-            Ok(files) => files,
-            Err(error) => return self.send(Found::Skipped(error.to_string())),
-        };
-        for file in files {
-            match worker.open_file(&file) {
-                Ok(opened) => self.file(opened, worker, job_id, &file)?,
-                Err(StoreError::Refused { problem, .. }) => self.skip(worker, &file, &problem)?,
-                Err(error) => self.send(Found::Skipped(error.to_string()))?,
+    fn search(
+        &self,
+        order: Order,
+        worker_id: &WorkerId,
+        filter: &WorkerFilter,
+        pulses: &mut Pulses,
+        searcher: &mut Searcher,
+    ) {
+        let outcome = self.store.if_there(&self.dir, worker_id, |worker| {
+            let (metadata, text, opened) = metadata_of(worker, pulses)?;
+            if !filter.matches(&metadata) {
+                return Ok(());
+            }
+            self.state().n_searched += 1;
+            let search = WorkerSearch {
+                walk: self,
+                worker,
+                order,
+                job_id: metadata.job_id,
+                metadata: &opened,
+                n_matches: Cell::new(0),
+            };
+            search.run(&text, searcher)
+        });
+        if let Some(Err(problem)) = outcome {
+            self.state().skipped.push((order, problem.to_string()));
+        }
+    }
+
+    /// What to do next; `None` if that is nothing.
+    fn next(&self, mut state: MutexGuard<'_, State>) -> Option<Task> {
+        loop {
+            if state.is_over {
+                return None;
+            }
+            let max = self.options.max_matches;
+            if let Some((order, worker_id)) = state.workers.pop_first() {
+                if state.may_matter((order, 0), max) {
+                    state.searching += 1;
+                    return Some(Task::Search(order, worker_id));
+                }
+                state.workers.clear();
+                continue;
+            }
+            let n_second = state.n_seconds;
+            if state.may_matter(((n_second, 0), 0), max)
+                && let Some(second) = state.seconds.next()
+            {
+                state.n_seconds += 1;
+                if let Some(worker_id) = second.only_worker() {
+                    state.searching += 1;
+                    return Some(Task::Search((n_second, 0), worker_id));
+                }
+                state.looking_up += 1;
+                return Some(Task::LookUp(n_second, second));
+            }
+            if state.looking_up == 0 {
+                if state.searching == 0 {
+                    state.is_over = true;
+                    self.over.notify_all();
+                }
+                return None;
+            }
+            let woken = self.looked_up.wait(state);
+            state = woken.unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+/// What `metadata.json` says, its text, and the file, unproven.
+fn metadata_of(
+    worker: &WorkerReader,
+    pulses: &mut Pulses,
+) -> Result<(Metadata, Vec<u8>, Unproven), StoreError> {
+    let read = || {
+        let opened = worker.open_unproven(file_names::METADATA)?;
+        let text = worker.metadata_text(&opened.file)?;
+        Ok((worker.parse_metadata(&text)?, text, opened))
+    };
+    match read() {
+        Ok(whole) if whole.0.status.is_final() => Ok(whole),
+        // One that seems to run may have died, which whoever looks writes down. And what is wrong is only told of a file
+        // that is the worker's own.
+        Ok(_) | Err(_) => worker.metadata_with(pulses).and_then(|_| read()),
+    }
+}
+
+impl State {
+    /// Whether a match at that place would be in the answer.
+    fn may_matter(&self, place: (Order, usize), max_matches: usize) -> bool {
+        let last = self.matches.last_key_value();
+        !self.is_over
+            && (self.matches.len() <= max_matches || last.is_some_and(|(it, _)| place < *it))
+    }
+}
+
+/// Sees to it that nobody waits for a thread that is gone.
+struct BreakOff<'a>(&'a Walk);
+
+impl Drop for BreakOff<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            let mut state = self.0.state();
+            (state.is_over, state.stopped) = (true, Some("the search broke off"));
+            self.0.over.notify_all();
+            self.0.looked_up.notify_all();
+        }
+    }
+}
+
+/// The search of one worker's files.
+struct WorkerSearch<'a> {
+    walk: &'a Walk,
+    worker: &'a WorkerReader,
+    order: Order,
+    job_id: Option<u64>,
+    metadata: &'a Unproven,
+    n_matches: Cell<usize>,
+}
+
+impl WorkerSearch<'_> {
+    /// Searches all files; of `metadata.json` what was read of it.
+    fn run(self, metadata: &[u8], searcher: &mut Searcher) -> Result<(), StoreError> {
+        let worker = self.worker;
+        let files = worker.files()?;
+        let pattern = &self.walk.pattern;
+        for name in files {
+            if !self.goes_on() {
+                break;
+            }
+            let skip = |why: &dyn Display| {
+                self.skip(format!("`{}`: {why}", worker.path().join(&name).display()));
+            };
+            if name == file_names::METADATA {
+                let sink = Collect::new(&name, self.metadata, &self);
+                if let Err(error) = searcher.search_slice(pattern, metadata, sink) {
+                    skip(&error);
+                }
+                continue;
+            }
+            match worker.open_unproven(&name) {
+                Ok(opened) => {
+                    let sink = Collect::new(&name, &opened, &self);
+                    let file = Piecewise(&opened.file, &self);
+                    if let Err(error) = searcher.search_reader(pattern, file, sink) {
+                        skip(&error);
+                    }
+                }
+                Err(StoreError::Refused { problem, .. }) => skip(&problem),
+                Err(error) => self.skip(error.to_string()),
             }
         }
         Ok(())
     }
 
-    fn file(
-        &mut self,
-        opened: File,
-        worker: &WorkerReader,
-        job_id: Option<u64>,
-        file: &str,
-    ) -> Result<(), Stopped> {
-        let timed = Timed {
-            file: opened,
-            deadline: self.deadline,
-        };
-        let mut sink = Collect {
-            matcher: &self.matcher,
-            options: &self.options,
-            deadline: self.deadline,
-            worker,
-            job_id,
+    fn skip(&self, what: String) {
+        self.walk.state().skipped.push((self.order, what));
+    }
+
+    /// Whether another match would be in the answer.
+    fn goes_on(&self) -> bool {
+        let place = (self.order, self.n_matches.get());
+        let max = self.walk.options.max_matches;
+        self.walk.state().may_matter(place, max)
+    }
+}
+
+/// A file that ends where the search is over.
+struct Piecewise<'a>(&'a File, &'a WorkerSearch<'a>);
+
+impl Read for Piecewise<'_> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let Self(file, search) = self;
+        if !search.goes_on() {
+            return Ok(0);
+        }
+        let piece = bytes.len().min(PIECE);
+        file.read(&mut bytes[..piece])
+    }
+}
+
+/// Collects a file's matching lines.
+struct Collect<'a> {
+    name: &'a str,
+    file: &'a Unproven,
+    is_proven: bool,
+    search: &'a WorkerSearch<'a>,
+}
+
+impl<'a> Collect<'a> {
+    fn new(name: &'a str, file: &'a Unproven, search: &'a WorkerSearch<'a>) -> Self {
+        Self {
+            name,
             file,
-            found: &self.found,
-            n_matches: &mut self.n_matches,
-            stopped: None,
-        };
-        let outcome = self.searcher.search_reader(&self.matcher, timed, &mut sink);
-        let stopped = sink.stopped;
-        match outcome {
-            Ok(()) => stopped.map_or(Ok(()), |why| Err(Stopped(why))),
-            Err(error) if error.kind() == io::ErrorKind::TimedOut => Err(Stopped(TIME_IS_UP)),
-            Err(error) => self.skip(worker, file, &error),
+            is_proven: false,
+            search,
         }
     }
 
-    fn skip(&self, worker: &WorkerReader, file: &str, why: &dyn Display) -> Result<(), Stopped> {
-        let path = worker.path().join(file);
-        self.send(Found::Skipped(format!("`{}`: {why}", path.display())))
+    /// That takes longer than to open a small file, so it is done where there is something to tell.
+    fn prove(&mut self) -> io::Result<()> {
+        let worker = self.search.worker;
+        let own = worker.prove(self.search.metadata, file_names::METADATA);
+        own.and_then(|()| worker.prove(self.file, self.name))
+            .map_err(|error| match error {
+                StoreError::Refused { problem, .. } => io::Error::other(problem),
+                error => io::Error::other(error),
+            })?;
+        self.is_proven = true;
+        Ok(())
     }
-
-    fn send(&self, found: Found) -> Result<(), Stopped> {
-        self.found.send(found).map_err(|_| Stopped(TIME_IS_UP))
-    }
-}
-
-/// A file that is not read beyond the deadline.
-struct Timed {
-    file: File,
-    deadline: Option<Instant>,
-}
-
-impl Read for Timed {
-    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        // A moderate piece, as nothing asks for the time while it is searched.
-        const PIECE: usize = 16 << 10;
-        check_deadline(self.deadline)?;
-        let piece = bytes.len().min(PIECE);
-        self.file.read(&mut bytes[..piece])
-    }
-}
-
-fn check_deadline(deadline: Option<Instant>) -> io::Result<()> {
-    if deadline.is_some_and(|it| Instant::now() >= it) {
-        return Err(io::ErrorKind::TimedOut.into());
-    }
-    Ok(())
-}
-
-struct Collect<'a> {
-    matcher: &'a RegexMatcher,
-    options: &'a SearchOptions,
-    deadline: Option<Instant>,
-    worker: &'a WorkerReader,
-    job_id: Option<u64>,
-    file: &'a str,
-    found: &'a Sender<Found>,
-    n_matches: &'a mut usize,
-    stopped: Option<&'static str>,
 }
 
 impl Sink for Collect<'_> {
     type Error = io::Error;
 
     fn matched(&mut self, _: &Searcher, found: &SinkMatch<'_>) -> io::Result<bool> {
-        check_deadline(self.deadline)?;
-        if *self.n_matches >= self.options.max_matches {
-            self.stopped = Some("the limit on matches was reached");
+        if !self.is_proven {
+            self.prove()?;
+        }
+        let search = self.search;
+        let walk = search.walk;
+        let max = walk.options.max_matches;
+        let place = (search.order, search.n_matches.get());
+        let found = Match {
+            worker_id: search.worker.id().clone(),
+            job_id: search.job_id,
+            file: self.name.to_owned(),
+            line: found.line_number().unwrap_or(0),
+            text: walk.pattern.excerpt(found.bytes(), walk.options.max_chars),
+        };
+        let mut state = walk.state();
+        if !state.may_matter(place, max) {
             return Ok(false);
         }
-        *self.n_matches += 1;
-        let found = Match {
-            worker_id: self.worker.id().clone(),
-            job_id: self.job_id,
-            file: self.file.to_owned(),
-            line: found.line_number().unwrap_or(0),
-            text: self.excerpt(found.bytes()),
-        };
-        let is_wanted = self.found.send(Found::Match(found)).is_ok();
-        Ok(is_wanted)
-    }
-}
-
-impl Collect<'_> {
-    /// The line's characters around the match.
-    fn excerpt(&self, line: &[u8]) -> String {
-        let start = self
-            .matcher
-            .find(line)
-            .ok()
-            .flatten()
-            .map_or(0, |it| it.start());
-        let text = String::from_utf8_lossy(line);
-        let text = text.trim_end();
-        let max = self.options.max_chars;
-        let total = text.chars().count();
-        if total <= max {
-            return text.to_owned();
+        state.matches.insert(place, found);
+        if state.matches.len() > max.saturating_add(1) {
+            state.matches.pop_last();
         }
-        // A long line is shown from a little before its match, and to the full length.
-        let before = String::from_utf8_lossy(&line[..start]).chars().count();
-        let skip = before.saturating_sub(max / 4).min(total - max);
-        text.chars().skip(skip).take(max).collect()
+        search.n_matches.set(place.1 + 1);
+        Ok(state.may_matter((place.0, place.1 + 1), max))
     }
 }

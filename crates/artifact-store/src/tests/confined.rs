@@ -126,6 +126,22 @@ fn every_way_out_is_refused_in_words() {
 }
 
 #[test]
+fn a_file_with_another_name_elsewhere_is_not_proven() {
+    let it = TestStore::new();
+    let reader = prepared(&it);
+    for file in ["result.txt", "tool_calls/001_ssh_exec.txt"] {
+        let opened = reader.open_unproven(file).unwrap();
+        reader.prove(&opened, file).unwrap();
+        // As if it had been put here for a moment: when its links are counted, it has one.
+        fs::hard_link(reader.path().join(file), it.temp.path().join("its_own")).unwrap();
+        fs::remove_file(reader.path().join(file)).unwrap();
+        let error = reader.prove(&opened, file).unwrap_err();
+        assert!(matches!(error, StoreError::Refused { .. }), "{error}");
+        fs::remove_file(it.temp.path().join("its_own")).unwrap();
+    }
+}
+
+#[test]
 fn what_is_inside_can_be_read() {
     let it = TestStore::new();
     let reader = prepared(&it);

@@ -13,14 +13,33 @@ use std::{
 };
 
 use super::support::{SetOnDrop, TestStore};
-use crate::WorkerReader;
+use crate::{SearchOptions, WorkerReader};
 
 const READS: usize = 2000;
 const SECRET: &str = "the secret";
 const INSIDE: &str = "inside";
 
 /// Reads `file` while another thread runs `swap` over and over; gives how many reads went well, of how many.
-fn read_while(reader: &WorkerReader, file: &str, mut swap: impl FnMut() + Send) -> (usize, usize) {
+fn read_while(reader: &WorkerReader, file: &str, swap: impl FnMut() + Send) -> (usize, usize) {
+    // However it ends, it must end, and never with the secret.
+    let read = || {
+        let Ok(mut file) = reader.open_file(file) else {
+            return false;
+        };
+        let mut text = String::new();
+        file.read_to_string(&mut text).unwrap();
+        assert_eq!(text, INSIDE, "leaked");
+        true
+    };
+    try_while(swap, READS, read)
+}
+
+/// Tries `read` while another thread runs `swap` over and over; gives how often it went well, of how many.
+fn try_while(
+    mut swap: impl FnMut() + Send,
+    n_reads: usize,
+    mut read: impl FnMut() -> bool,
+) -> (usize, usize) {
     let (start, is_over) = (Barrier::new(2), AtomicBool::new(false));
     let n_swaps = AtomicUsize::new(0);
     thread::scope(|scope| {
@@ -35,18 +54,12 @@ fn read_while(reader: &WorkerReader, file: &str, mut swap: impl FnMut() + Send) 
         let _over_at_last = SetOnDrop(&is_over);
         let (mut n_tried, mut n_read) = (0, 0);
         // On few processors one thread may do all of its work before the other one runs at all.
-        while n_tried < READS
-            || n_swaps.load(Ordering::Relaxed) < READS
-            || (n_read == 0 && n_tried < 4 * READS)
+        while n_tried < n_reads
+            || n_swaps.load(Ordering::Relaxed) < n_reads
+            || (n_read == 0 && n_tried < 4 * n_reads)
         {
             n_tried += 1;
-            // However it ends, it must end, and never with the secret.
-            if let Ok(mut file) = reader.open_file(file) {
-                let mut text = String::new();
-                file.read_to_string(&mut text).unwrap();
-                assert_eq!(text, INSIDE, "leaked");
-                n_read += 1;
-            }
+            n_read += usize::from(read());
         }
         (n_read, n_tried)
     })
@@ -112,6 +125,22 @@ fn a_hard_link_that_comes_and_goes_never_leaks() {
     read_while(&it.reader, "file", || {
         fs::hard_link(it.outside("secret"), &target).unwrap();
         fs::remove_file(&target).unwrap();
+    });
+}
+
+#[test]
+fn a_search_finds_nothing_in_a_hard_link_that_comes_and_goes() {
+    let it = Setup::new();
+    let target = it.reader.path().join("file");
+    let swap = || {
+        fs::hard_link(it.outside("secret"), &target).unwrap();
+        fs::remove_file(&target).unwrap();
+    };
+    try_while(swap, READS / 10, || {
+        let options = SearchOptions::default();
+        let result = it.it.store.search(SECRET, &options).unwrap();
+        assert_eq!(result.matches, [], "leaked");
+        true
     });
 }
 
