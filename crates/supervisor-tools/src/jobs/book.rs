@@ -126,8 +126,12 @@ impl JobBook {
         let book = Self::open_or_mend(path, Some(store.clone()))?;
         // Whoever made the file may not have come this far, so the book is asked, not the directory.
         if book.is_unused()? {
-            let taken_over = mend::take_over(&book.path, &mut book.lock(), store)?;
-            book.note(taken_over);
+            let changed = mend::last_change(store);
+            let looked_at = book.read(mend::looked_at)?;
+            if looked_at.is_none() || looked_at != changed {
+                let taken_over = mend::take_over(&book.path, &mut book.lock(), store, changed)?;
+                book.note(taken_over);
+            }
         }
         Ok(book)
     }

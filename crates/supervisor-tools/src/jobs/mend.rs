@@ -5,11 +5,11 @@ use std::{
     fs::{self, File},
     io::{self, Write as _},
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use artifact_store::{ArtifactStore, Metadata, Status, WorkerFilter};
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior};
 use serde_json::Map;
 use worker_runner::DEFAULT_TIMEOUT;
 
@@ -77,14 +77,18 @@ pub(super) fn mend(
 }
 
 /// Takes the workers that are there already into a book that never had a job: a new one, or one that lost all it held.
-/// `None` if there are none.
+/// `None` if there are none, which is noted together with when workers last came or went.
 pub(super) fn take_over(
     book: &Path,
     connection: &mut Connection,
     store: &ArtifactStore,
+    changed: Option<i64>,
 ) -> Result<Option<Recovery>, JobBookError> {
     let workers = jobs_of_workers(book, store)?;
     if workers.is_empty() {
+        if let Some(changed) = changed {
+            let _ = note_look(connection, changed); // Else they are looked at once more.
+        }
         return Ok(None);
     }
     let nothing = Salvaged::default();
@@ -92,6 +96,35 @@ pub(super) fn take_over(
         .map_err(|source| JobBookError::from_sqlite(book, source))?;
     // Another process may have been the first to do so.
     Ok(Some(recovery).filter(|it| it.from_workers > 0))
+}
+
+/// When the last worker came or went, in nanoseconds since the Unix epoch. `None` if that is so short ago that the next
+/// change might bear the same time.
+pub(super) fn last_change(store: &ArtifactStore) -> Option<i64> {
+    const COARSE: Duration = Duration::from_secs(1);
+    let changed = fs::metadata(store.data_dir()).ok()?.modified().ok()?;
+    let since = SystemTime::now().duration_since(changed).ok()?;
+    let unix = changed.duration_since(UNIX_EPOCH).ok()?;
+    i64::try_from(unix.as_nanos())
+        .ok()
+        .filter(|_| since >= COARSE)
+}
+
+/// [`last_change`] when no worker was found to have a job: whoever uses the crates without jobs may have many workers.
+pub(super) fn looked_at(connection: &Connection) -> rusqlite::Result<Option<i64>> {
+    connection
+        .prepare_cached("SELECT seq FROM sqlite_sequence WHERE name = 'workers looked at'")?
+        .query_row([], |row| row.get(0))
+        .optional()
+}
+
+/// SQLite keeps its counters in a table that is open to others, so that this is no new format.
+fn note_look(connection: &mut Connection, changed: i64) -> rusqlite::Result<()> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let name = "workers looked at";
+    transaction.execute("DELETE FROM sqlite_sequence WHERE name = ?", [name])?;
+    transaction.execute("INSERT INTO sqlite_sequence VALUES (?, ?)", (name, changed))?;
+    transaction.commit()
 }
 
 /// The jobs that workers are of, by what their metadata says; of a job's attempts the last one.

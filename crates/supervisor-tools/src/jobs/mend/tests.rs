@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
     sync::Barrier,
     thread,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use artifact_store::{ArtifactStore, NewWorker, Status, StoreOptions};
@@ -336,6 +336,26 @@ fn a_book_that_became_empty_takes_over_the_workers() {
         assert_eq!(next_number(&book), 3);
         assert!(shop.open().unwrap().recoveries().is_empty());
     }
+}
+
+#[test]
+fn workers_without_jobs_are_not_looked_at_again_until_one_comes() {
+    let shop = Shop::new();
+    let last_change = |time| {
+        let dir = fs::File::open(shop.store.data_dir()).unwrap();
+        dir.set_modified(time).unwrap();
+    };
+    let before = SystemTime::now() - Duration::from_mins(5);
+    shop.store.create_worker(NewWorker::new("alone")).unwrap();
+    last_change(before);
+    assert!(shop.open().unwrap().recoveries().is_empty());
+    shop.worker(7, 1, Status::Success);
+    last_change(before);
+    assert!(shop.open().unwrap().recoveries().is_empty(), "looked again");
+    last_change(before + Duration::from_mins(1));
+    let book = shop.open().unwrap();
+    assert_eq!(book.recoveries()[0].from_workers, 1);
+    assert_eq!(next_number(&book), 8);
 }
 
 #[test]
