@@ -1,4 +1,5 @@
-//! The quick way to read a line: one that stands as `metrics-core` writes it, byte for byte.
+//! The quick way to read a line: one that stands as `metrics-core` writes it, byte for byte; [`log`] does the same for log
+//! lines.
 //!
 //! The fields come in the canonical order, so that each key is one comparison and no line end has to be looked for. What
 //! is not as expected (another order, a space, an escape, a letter beyond ASCII, a number of many digits, an unknown
@@ -6,7 +7,8 @@
 
 use metrics_core::{Decimal, Timestamp};
 
-use crate::record::{Kind, MICROS_PER_DAY, Moment, Record};
+pub(crate) use self::log::FastLogReader;
+use crate::record::{Kind, Moment, Record};
 
 const DATE_LEN: usize = 11; // `2025-12-15T`
 const STAMP_LEN: usize = 27; // `2025-12-15T04:08:08.123456Z`
@@ -14,17 +16,51 @@ const STAMP_LEN: usize = 27; // `2025-12-15T04:08:08.123456Z`
 /// Reads canonical lines.
 #[derive(Debug)]
 pub(crate) struct FastReader {
-    /// The date that was last found valid, and its first microsecond: mostly the next line's too.
-    date: [u8; DATE_LEN],
-    day_micros: i64,
+    day: Day,
 }
 
 impl Default for FastReader {
     fn default() -> Self {
         Self {
-            date: *b"1970-01-01T",
-            day_micros: 0,
+            day: Day::before(b'T'),
         }
+    }
+}
+
+/// The date that was last found valid, with what stands between it and the time, and its first microsecond: mostly the next
+/// line's too.
+#[derive(Debug)]
+struct Day {
+    date: [u8; DATE_LEN],
+    micros: i64,
+}
+
+impl Day {
+    fn before(separator: u8) -> Self {
+        let mut date = *b"1970-01-01 ";
+        date[DATE_LEN - 1] = separator;
+        Self { date, micros: 0 }
+    }
+
+    /// The first microsecond of `date`.
+    #[inline]
+    fn micros(&mut self, date: &[u8; DATE_LEN]) -> Option<i64> {
+        if *date != self.date {
+            self.change(date)?;
+        }
+        Some(self.micros)
+    }
+
+    #[cold]
+    fn change(&mut self, date: &[u8; DATE_LEN]) -> Option<()> {
+        if date[DATE_LEN - 1] != self.date[DATE_LEN - 1] {
+            return None; // Readable perhaps, but not canonical.
+        }
+        let day = std::str::from_utf8(&date[..DATE_LEN - 1]).ok()?;
+        let midnight: Timestamp = format!("{day}T00:00:00.000000Z").parse().ok()?;
+        self.date = *date;
+        self.micros = midnight.unix_micros();
+        Some(())
     }
 }
 
@@ -50,6 +86,8 @@ macro_rules! optional {
         }
     };
 }
+
+mod log; // Behind the macros, which it uses too.
 
 impl FastReader {
     /// Reads the line at the beginning of `text` into `record`, which is empty, and gives the length of that line with its
@@ -133,28 +171,20 @@ impl FastReader {
 
     #[inline]
     fn moment(&mut self, stamp: &[u8; STAMP_LEN]) -> Option<Moment> {
-        let (date, time) = stamp.split_first_chunk::<DATE_LEN>()?;
-        if *date != self.date {
-            self.new_date(stamp)?;
-        }
-        let (clock, fraction) = time.split_first_chunk::<8>()?;
-        let clock = digits_in_form(*clock, *b"29:59:59")?;
+        let (date, time) = stamp.split_first_chunk()?;
+        let day = self.day.micros(date)?;
+        let (clock, fraction) = time.split_first_chunk()?;
         let fraction = digits_in_form(*fraction.first_chunk()?, *b".999999Z")?;
-        let hour = (clock & 0xff) * 10 + (clock >> 8 & 0xff);
-        (hour < 24).then_some(Moment::new(self.day_micros, clock, fraction))
+        Some(Moment::new(day, clock_digits(*clock)?, fraction))
     }
+}
 
-    #[cold]
-    fn new_date(&mut self, stamp: &[u8; STAMP_LEN]) -> Option<()> {
-        let date = stamp.first_chunk::<DATE_LEN>()?;
-        if date[10] != b'T' {
-            return None; // Readable, but not canonical.
-        }
-        let stamp: Timestamp = std::str::from_utf8(stamp).ok()?.parse().ok()?;
-        self.date = *date;
-        self.day_micros = stamp.unix_micros() - stamp.unix_micros().rem_euclid(MICROS_PER_DAY);
-        Some(())
-    }
+/// The digits of a time of day.
+#[inline]
+fn clock_digits(clock: [u8; 8]) -> Option<u64> {
+    let digits = digits_in_form(clock, *b"29:59:59")?;
+    let hour = (digits & 0xff) * 10 + (digits >> 8 & 0xff);
+    (hour < 24).then_some(digits)
 }
 
 /// What a model call has behind its total, in order.
@@ -208,35 +238,46 @@ fn trace(mut rest: &[u8]) -> Option<&[u8]> {
 /// A plain text up to its closing quote, and what stands behind that.
 #[inline]
 fn text(rest: &[u8]) -> Option<(&[u8], &[u8])> {
-    let mut at = 0;
-    loop {
-        // Sixteen bytes together, as most names are no longer: one branch less that cannot be foretold.
-        let block: &[u8; 16] = rest.get(at..)?.first_chunk()?;
-        let block = u128::from_le_bytes(*block);
-        let ends = plain_ends(block);
-        if ends != 0 {
-            at += (ends.trailing_zeros() / 8) as usize;
-            break;
-        }
-        at += 16;
-    }
-    let (text, tail) = rest.split_at_checked(at)?;
+    let (text, tail) = up_to(rest, |block| {
+        below(b' ', block) | zero_where(b'"', block) | zero_where(b'\\', block)
+    })?;
     match tail.split_first()? {
         (b'"', tail) => Some((text, tail)),
         _ => None,
     }
 }
 
-/// Sets the highest bit of the first byte that ends a plain ASCII text, and perhaps of others above it.
+/// Parts `rest` before the first byte whose highest bit `ends` sets, or that is not ASCII. As many bytes as a block has must
+/// stand behind that.
 #[inline]
-fn plain_ends(block: u128) -> u128 {
-    const ONES: u128 = u128::from_le_bytes([1; 16]);
-    let zero_where = |byte: u8| {
-        let block = block ^ (ONES * u128::from(byte));
-        block.wrapping_sub(ONES) & !block
-    };
-    let controls = block.wrapping_sub(ONES * 0x20) & !block;
-    (controls | zero_where(b'"') | zero_where(b'\\') | block) & (ONES * 0x80)
+fn up_to(rest: &[u8], ends: impl Fn(u128) -> u128) -> Option<(&[u8], &[u8])> {
+    let mut at = 0;
+    loop {
+        // Sixteen bytes together, as most names are no longer: one branch less that cannot be foretold.
+        let block: &[u8; 16] = rest.get(at..)?.first_chunk()?;
+        let block = u128::from_le_bytes(*block);
+        let ends = (ends(block) | block) & (ONES * 0x80);
+        if ends != 0 {
+            at += (ends.trailing_zeros() / 8) as usize;
+            return rest.split_at_checked(at);
+        }
+        at += 16;
+    }
+}
+
+// Each of these sets the highest bit of the first byte that it is named for, and perhaps of others above it or above one that
+// is not ASCII.
+
+const ONES: u128 = u128::from_le_bytes([1; 16]);
+
+#[inline]
+fn below(byte: u8, block: u128) -> u128 {
+    block.wrapping_sub(ONES * u128::from(byte))
+}
+
+#[inline]
+fn zero_where(byte: u8, block: u128) -> u128 {
+    (block ^ (ONES * u128::from(byte))).wrapping_sub(ONES)
 }
 
 /// A whole number of at most 18 digits, and what stands behind it.
@@ -303,7 +344,7 @@ fn decimal(rest: &[u8]) -> Option<(Decimal, &[u8])> {
 /// The digits of eight bytes, each in its byte, where `form` has the highest digit that may stand there; its other
 /// characters must be as they are.
 #[inline]
-pub(crate) fn digits_in_form(text: [u8; 8], form: [u8; 8]) -> Option<u64> {
+fn digits_in_form(text: [u8; 8], form: [u8; 8]) -> Option<u64> {
     let is_digit = |it: u8| it.is_ascii_digit();
     let zeros = form.map(|it| if is_digit(it) { b'0' } else { it });
     let digits = u64::from_le_bytes(text) ^ u64::from_le_bytes(zeros);

@@ -4,8 +4,6 @@
 
 use metrics_core::{Decimal, Event, Timestamp, Usage};
 
-pub(crate) const MICROS_PER_DAY: i64 = 86_400_000_000;
-
 /// What was called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
