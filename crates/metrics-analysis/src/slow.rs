@@ -1,17 +1,19 @@
 //! The slowest calls, each with its place.
 
-use std::{cmp::Reverse, collections::BinaryHeap, path::Path};
+use std::{cmp::Reverse, path::Path};
 
 use metrics_core::Timestamp;
 
 use crate::{Call, Cell, Column, Fold, Kind, Place, Seen, Table};
 
-/// Keeps the slowest calls and no others, however many there are.
+/// Keeps the slowest calls and few others, however many there are.
 #[derive(Debug)]
 pub struct Slowest {
     limit: usize,
-    /// The shortest on top, which the next longer one replaces.
-    kept: BinaryHeap<Reverse<Kept>>,
+    /// All that may be among the slowest, in no order; at most twice as many as the limit.
+    kept: Vec<Kept>,
+    /// What a call must last to be among them.
+    least_ms: u64,
 }
 
 /// One of them.
@@ -24,6 +26,7 @@ struct Kept {
     kind: Kind,
     name: String,
     phase: String,
+    /// As its line says.
     worker: Option<String>,
     success: bool,
     error: Option<String>,
@@ -45,44 +48,35 @@ impl Kept {
     }
 }
 
-impl PartialEq for Kept {
-    fn eq(&self, other: &Self) -> bool {
-        self.key() == other.key()
-    }
-}
-
-impl Eq for Kept {}
-
-impl PartialOrd for Kept {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Kept {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.key().cmp(&other.key())
-    }
-}
-
 impl Slowest {
     /// Keeps so many.
     pub fn new(limit: usize) -> Self {
         Self {
             limit,
-            kept: BinaryHeap::new(),
+            kept: Vec::new(),
+            least_ms: 0,
         }
     }
 
+    /// Once there are twice as many as wanted, the faster half of them leaves: a look at each of them for as many more calls.
     fn keep(&mut self, call: Kept) {
-        self.kept.push(Reverse(call));
-        if self.kept.len() > self.limit {
-            self.kept.pop();
+        self.kept.push(call);
+        if self.kept.len() / 2 < self.limit {
+            return;
         }
+        let slowest_first = |one: &Kept, other: &Kept| other.key().cmp(&one.key());
+        let (_, last, _) = self
+            .kept
+            .select_nth_unstable_by(self.limit - 1, slowest_first);
+        self.least_ms = last.duration_ms;
+        self.kept.truncate(self.limit);
     }
 
     /// The calls, the slowest first.
-    pub fn into_table(self, seen: &Seen) -> Table {
+    pub fn into_table(mut self, seen: &Seen) -> Table {
+        self.kept
+            .sort_unstable_by(|one, other| other.key().cmp(&one.key()));
+        self.kept.truncate(self.limit);
         let column = |name, head| Column { name, head };
         let columns = vec![
             column("duration_ms", "MS"),
@@ -98,23 +92,26 @@ impl Slowest {
             column("file", ""),
             column("line", "LINE"),
         ];
-        let kept = self.kept.into_sorted_vec().into_iter();
-        let rows = kept.map(|Reverse(it)| {
-            let is_llm = it.kind == Kind::LlmCall;
+        let rows = self.kept.into_iter().map(|it| {
             let start = Timestamp::from_unix_micros(it.start.0).to_string();
             let line = seen.line(&it.place);
+            let (model, phase, tool) = match it.kind {
+                Kind::LlmCall => (Some(it.name), Some(it.phase), None),
+                Kind::ToolCall => (None, None, Some(it.name)),
+            };
+            let source = it.place.source;
             vec![
                 Cell::Whole(it.duration_ms.into()),
                 Cell::Text(it.kind.as_str().to_owned()),
-                Cell::text(is_llm.then(|| it.name.clone())),
-                Cell::text(is_llm.then_some(it.phase)),
-                Cell::text((!is_llm).then_some(it.name)),
+                Cell::text(model),
+                Cell::text(phase),
+                Cell::text(tool),
                 Cell::Bool(it.success),
                 Cell::text(it.error),
                 Cell::whole(it.total_tokens),
                 Cell::Text(start),
-                Cell::text(it.worker),
-                Cell::Text(it.place.source.path.display().to_string()),
+                Cell::text(it.worker.or_else(|| source.worker.clone())),
+                Cell::Text(source.path.to_string_lossy().into_owned()),
                 Cell::Whole(line.into()),
             ]
         });
@@ -129,8 +126,7 @@ impl Fold for Slowest {
     #[inline]
     fn call(&mut self, call: &Call<'_>) {
         let record = call.record;
-        let shortest = self.kept.peek().map_or(0, |it| it.0.duration_ms);
-        if self.limit == 0 || (self.kept.len() == self.limit && record.duration_ms < shortest) {
+        if self.limit == 0 || record.duration_ms < self.least_ms {
             return;
         }
         let text = |it: &[u8]| String::from_utf8_lossy(it).into_owned();
@@ -141,7 +137,7 @@ impl Fold for Slowest {
             kind: record.kind,
             name: text(record.name),
             phase: text(record.phase),
-            worker: call.worker().map(text),
+            worker: record.worker.map(text),
             success: record.success,
             error: record.error.map(text),
             total_tokens: record.usage.total_tokens,
@@ -149,7 +145,7 @@ impl Fold for Slowest {
     }
 
     fn merge(&mut self, other: Self) {
-        for Reverse(call) in other.kept {
+        for call in other.kept {
             self.keep(call);
         }
     }
