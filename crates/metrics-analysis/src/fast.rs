@@ -12,6 +12,7 @@ use crate::record::{Kind, Moment, Record};
 
 const DATE_LEN: usize = 11; // `2025-12-15T`
 const STAMP_LEN: usize = 27; // `2025-12-15T04:08:08.123456Z`
+const TIMES_LEN: usize = br#","start_ts":"","end_ts":"","duration_ms":"#.len() + 2 * STAMP_LEN;
 
 /// Reads canonical lines.
 #[derive(Debug)]
@@ -45,7 +46,8 @@ impl Day {
     /// The first microsecond of `date`.
     #[inline]
     fn micros(&mut self, date: &[u8; DATE_LEN]) -> Option<i64> {
-        if *date != self.date {
+        // As slices: an array of eleven bytes is compared in more steps.
+        if date[..] != self.date[..] {
             self.change(date)?;
         }
         Some(self.micros)
@@ -64,22 +66,10 @@ impl Day {
     }
 }
 
-/// Takes `$literal` off the front of `$rest`, or gives up.
-macro_rules! expect {
-    ($rest:ident, $literal:literal) => {
-        match $rest.split_first_chunk() {
-            Some((head, tail)) if head == $literal => $rest = tail,
-            _ => return None,
-        }
-    };
-}
-
 /// Takes `$literal` and what `$read` makes of what follows, if it comes next.
 macro_rules! optional {
     ($rest:ident, $literal:literal, $read:path, $slot:expr) => {
-        if let Some((head, tail)) = $rest.split_first_chunk()
-            && head == $literal
-        {
+        if let Some(tail) = $rest.strip_prefix($literal) {
             let (value, tail) = $read(tail)?;
             $slot = Some(value);
             $rest = tail;
@@ -94,8 +84,7 @@ impl FastReader {
     /// end. Where it gives none, `record` means nothing.
     #[inline]
     pub(crate) fn read<'a>(&mut self, text: &'a [u8], record: &mut Record<'a>) -> Option<usize> {
-        let mut rest = text;
-        expect!(rest, b"{\"event\":\"");
+        let rest = text.strip_prefix(b"{\"event\":\"")?;
         let rest = match rest.first()? {
             b'l' => self.llm_call(record, rest)?,
             b't' => self.tool_call(record, rest)?,
@@ -107,9 +96,9 @@ impl FastReader {
     #[inline]
     fn llm_call<'a>(&mut self, record: &mut Record<'a>, mut rest: &'a [u8]) -> Option<&'a [u8]> {
         record.kind = Kind::LlmCall;
-        expect!(rest, b"llm_call\",\"phase\":\"");
+        rest = rest.strip_prefix(b"llm_call\",\"phase\":\"")?;
         (record.phase, rest) = text(rest)?;
-        expect!(rest, b",\"model\":\"");
+        rest = rest.strip_prefix(b",\"model\":\"")?;
         (record.name, rest) = text(rest)?;
         rest = self.times(record, rest)?;
         let usage = &mut record.usage;
@@ -121,49 +110,46 @@ impl FastReader {
             usage.completion_tokens
         );
         optional!(rest, b",\"total_tokens\":", number, usage.total_tokens);
-        if let Some((b"}\n", rest)) = rest.split_first_chunk() {
+        if let Some(rest) = rest.strip_prefix(b"}\n") {
             return Some(rest);
         }
-        rest = more_of_llm_call(record, rest)?;
-        expect!(rest, b"}\n");
-        Some(rest)
+        more_of_llm_call(record, rest)?.strip_prefix(b"}\n")
     }
 
     #[inline]
     fn tool_call<'a>(&mut self, record: &mut Record<'a>, mut rest: &'a [u8]) -> Option<&'a [u8]> {
         record.kind = Kind::ToolCall;
-        expect!(rest, b"tool_call\",\"tool\":\"");
+        rest = rest.strip_prefix(b"tool_call\",\"tool\":\"")?;
         (record.name, rest) = text(rest)?;
         rest = self.times(record, rest)?;
-        expect!(rest, b",\"success\":");
-        if let Some((b"true", tail)) = rest.split_first_chunk() {
+        rest = rest.strip_prefix(b",\"success\":")?;
+        if let Some(tail) = rest.strip_prefix(b"true") {
             rest = tail;
         } else {
-            expect!(rest, b"false");
+            rest = rest.strip_prefix(b"false")?;
             rest = failure(record, rest)?;
         }
-        if let Some((b"}\n", rest)) = rest.split_first_chunk() {
+        if let Some(rest) = rest.strip_prefix(b"}\n") {
             return Some(rest);
         }
         let mut _unused = None;
         optional!(rest, b",\"tool_call_id\":\"", text, _unused);
-        rest = trace(rest)?;
-        expect!(rest, b"}\n");
-        Some(rest)
+        trace(rest)?.strip_prefix(b"}\n")
     }
 
     /// From behind the quote of the name to behind the duration.
     #[inline]
     fn times<'a>(&mut self, record: &mut Record<'a>, mut rest: &'a [u8]) -> Option<&'a [u8]> {
-        expect!(rest, b",\"start_ts\":\"");
-        let (stamp, tail) = rest.split_first_chunk()?;
+        // All of this has a known length: one look at whether it is there.
+        let (times, tail) = rest.split_first_chunk::<TIMES_LEN>()?;
+        rest = tail;
+        let times = times.strip_prefix(b",\"start_ts\":\"")?;
+        let (stamp, times) = times.split_first_chunk()?;
         record.start = self.moment(stamp)?;
-        rest = tail;
-        expect!(rest, b"\",\"end_ts\":\"");
-        let (stamp, tail) = rest.split_first_chunk()?;
+        let times = times.strip_prefix(b"\",\"end_ts\":\"")?;
+        let (stamp, times) = times.split_first_chunk()?;
         record.end = self.moment(stamp)?;
-        rest = tail;
-        expect!(rest, b"\",\"duration_ms\":");
+        times.strip_prefix(b"\",\"duration_ms\":")?;
         let (duration_ms, rest) = number(rest)?;
         record.duration_ms = duration_ms;
         Some(rest)
@@ -183,8 +169,8 @@ impl FastReader {
 #[inline]
 fn clock_digits(clock: [u8; 8]) -> Option<u64> {
     let digits = digits_in_form(clock, *b"29:59:59")?;
-    let hour = (digits & 0xff) * 10 + (digits >> 8 & 0xff);
-    (hour < 24).then_some(digits)
+    let [h1, h2, ..] = clock;
+    (u16::from_be_bytes([h1, h2]) <= u16::from_be_bytes(*b"23")).then_some(digits)
 }
 
 /// What a model call has behind its total, in order.
@@ -210,7 +196,7 @@ fn more_of_llm_call<'a>(record: &mut Record<'a>, mut rest: &'a [u8]) -> Option<&
     if let Some(attempt) = attempt {
         record.attempt = Some(u32::try_from(attempt).ok()?);
     }
-    if let Some((b",\"success\":false", tail)) = rest.split_first_chunk() {
+    if let Some(tail) = rest.strip_prefix(b",\"success\":false") {
         rest = failure(record, tail)?;
     }
     optional!(rest, b",\"cost_usd\":", decimal, record.cost_usd);

@@ -5,7 +5,7 @@ use std::hash::Hasher as _;
 use rustc_hash::{FxHashMap, FxHasher};
 
 /// Ids that are kept at hand.
-const RECENT: u64 = 256;
+const RECENT: usize = 256;
 
 /// A text's number; [`NameId::NONE`] where there is no text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -23,7 +23,7 @@ impl NameId {
 #[derive(Debug)]
 pub(crate) struct Names {
     /// Ids found lately, by their texts' hash: most lines name what few lines before them named.
-    recent: [u32; RECENT as usize],
+    recent: [u32; RECENT],
     ids: FxHashMap<Box<[u8]>, u32>,
     texts: Vec<Box<[u8]>>,
 }
@@ -31,7 +31,7 @@ pub(crate) struct Names {
 impl Default for Names {
     fn default() -> Self {
         Self {
-            recent: [0; RECENT as usize],
+            recent: [0; RECENT],
             ids: FxHashMap::default(),
             texts: Vec::new(),
         }
@@ -43,7 +43,7 @@ impl Names {
     pub(crate) fn id(&mut self, text: &[u8]) -> NameId {
         let mut hasher = FxHasher::default();
         hasher.write(text);
-        let slot = usize::try_from(hasher.finish() % RECENT).unwrap_or(0);
+        let slot = usize::try_from(hasher.finish() % RECENT as u64).unwrap_or(0);
         let id = NameId(self.recent[slot]);
         if self.text(id) == Some(text) {
             return id;

@@ -55,12 +55,12 @@ impl FastLogReader {
 #[inline]
 fn llm_call<'a>(record: &mut Record<'a>, mut rest: &'a [u8]) -> Option<&'a [u8]> {
     record.kind = Kind::LlmCall;
-    expect!(rest, b"llm_call_complete phase=");
+    rest = rest.strip_prefix(b"llm_call_complete phase=")?;
     (record.phase, rest) = value(rest)?;
-    expect!(rest, b" duration_ms=");
+    rest = rest.strip_prefix(b" duration_ms=")?;
     (record.duration_ms, rest) = number(rest)?;
     optional!(rest, b" worker_id=", value, record.worker);
-    expect!(rest, b" model=");
+    rest = rest.strip_prefix(b" model=")?;
     (record.name, rest) = value(rest)?;
     let usage = &mut record.usage;
     optional!(rest, b" prompt_tokens=", number, usage.prompt_tokens);
@@ -71,33 +71,32 @@ fn llm_call<'a>(record: &mut Record<'a>, mut rest: &'a [u8]) -> Option<&'a [u8]>
         usage.completion_tokens
     );
     optional!(rest, b" total_tokens=", number, usage.total_tokens);
-    if let Some((b" event=llm_call_complete\n", rest)) = rest.split_first_chunk() {
+    if let Some(rest) = rest.strip_prefix(b" event=llm_call_complete\n") {
         return Some(rest);
     }
     rest = more_of_llm_call(record, rest)?;
-    if let Some((b" event=llm_call_complete", tail)) = rest.split_first_chunk() {
+    if let Some(tail) = rest.strip_prefix(b" event=llm_call_complete") {
         rest = tail;
     }
-    expect!(rest, b"\n");
-    Some(rest)
+    rest.strip_prefix(b"\n")
 }
 
 #[inline]
 fn tool_call<'a>(record: &mut Record<'a>, mut rest: &'a [u8]) -> Option<&'a [u8]> {
     record.kind = Kind::ToolCall;
-    expect!(rest, b"tool_call_complete tool=");
+    rest = rest.strip_prefix(b"tool_call_complete tool=")?;
     (record.name, rest) = value(rest)?;
-    expect!(rest, b" duration_ms=");
+    rest = rest.strip_prefix(b" duration_ms=")?;
     (record.duration_ms, rest) = number(rest)?;
-    expect!(rest, b" success=");
-    if let Some((b"True", tail)) = rest.split_first_chunk() {
+    rest = rest.strip_prefix(b" success=")?;
+    if let Some(tail) = rest.strip_prefix(b"True") {
         rest = tail;
     } else {
-        expect!(rest, b"False");
+        rest = rest.strip_prefix(b"False")?;
         record.success = false;
     }
     optional!(rest, b" worker_id=", value, record.worker);
-    if let Some((b" event=tool_call_complete\n", rest)) = rest.split_first_chunk() {
+    if let Some(rest) = rest.strip_prefix(b" event=tool_call_complete\n") {
         return Some(rest);
     }
     if !record.success {
@@ -106,11 +105,10 @@ fn tool_call<'a>(record: &mut Record<'a>, mut rest: &'a [u8]) -> Option<&'a [u8]
     let mut _unused = None;
     optional!(rest, b" tool_call_id=", value, _unused);
     rest = trace(rest)?;
-    if let Some((b" event=tool_call_complete", tail)) = rest.split_first_chunk() {
+    if let Some(tail) = rest.strip_prefix(b" event=tool_call_complete") {
         rest = tail;
     }
-    expect!(rest, b"\n");
-    Some(rest)
+    rest.strip_prefix(b"\n")
 }
 
 /// What a model call has behind its total, in order.
@@ -131,7 +129,7 @@ fn more_of_llm_call<'a>(record: &mut Record<'a>, mut rest: &'a [u8]) -> Option<&
     if let Some(attempt) = attempt {
         record.attempt = Some(u32::try_from(attempt).ok()?);
     }
-    if let Some((b" success=False", tail)) = rest.split_first_chunk() {
+    if let Some(tail) = rest.strip_prefix(b" success=False") {
         record.success = false;
         rest = error(record, tail)?;
     }

@@ -18,7 +18,7 @@ impl Read for Slow<'_> {
     }
 }
 
-fn say(line: Line<'_>) -> String {
+fn say(line: &Line<'_>) -> String {
     match line {
         Line::Call(record) => format!(
             "{} {}",
@@ -27,7 +27,7 @@ fn say(line: Line<'_>) -> String {
         ),
         Line::Unknown => "unknown".to_owned(),
         Line::OtherLog => "other".to_owned(),
-        Line::Unusable(reason) => reason,
+        Line::Unusable(reason) => reason.clone(),
     }
 }
 
