@@ -4,7 +4,9 @@ use std::{cmp::Reverse, path::Path};
 
 use metrics_core::Timestamp;
 
-use crate::{Call, Cell, Column, Fold, Kind, Place, Seen, Table};
+use crate::{Call, Cell, Column, Fold, Place, Seen, Table};
+
+const N_COLUMNS: usize = 12;
 
 /// Keeps the slowest calls and few others, however many there are.
 #[derive(Debug)]
@@ -23,14 +25,8 @@ struct Kept {
     /// Of calls that took equally long, those that started first are kept.
     start: Reverse<i64>,
     place: Place,
-    kind: Kind,
-    name: String,
-    phase: String,
-    /// As its line says.
-    worker: Option<String>,
-    success: bool,
-    error: Option<String>,
-    total_tokens: Option<u64>,
+    /// All of its row but the line, whose number is known in the end: threads make rows while others still read.
+    row: Vec<Cell>,
 }
 
 /// Duration, start, place.
@@ -92,28 +88,9 @@ impl Slowest {
             column("file", ""),
             column("line", "LINE"),
         ];
-        let rows = self.kept.into_iter().map(|it| {
-            let start = Timestamp::from_unix_micros(it.start.0).to_string();
-            let line = seen.line(&it.place);
-            let (model, phase, tool) = match it.kind {
-                Kind::LlmCall => (Some(it.name), Some(it.phase), None),
-                Kind::ToolCall => (None, None, Some(it.name)),
-            };
-            let source = it.place.source;
-            vec![
-                Cell::Whole(it.duration_ms.into()),
-                Cell::Text(it.kind.as_str().to_owned()),
-                Cell::text(model),
-                Cell::text(phase),
-                Cell::text(tool),
-                Cell::Bool(it.success),
-                Cell::text(it.error),
-                Cell::whole(it.total_tokens),
-                Cell::Text(start),
-                Cell::text(it.worker.or_else(|| source.worker.clone())),
-                Cell::Text(source.path.to_string_lossy().into_owned()),
-                Cell::Whole(line.into()),
-            ]
+        let rows = self.kept.into_iter().map(|mut it| {
+            it.row.push(Cell::Whole(seen.line(&it.place).into()));
+            it.row
         });
         Table {
             rows: rows.collect(),
@@ -130,17 +107,26 @@ impl Fold for Slowest {
             return;
         }
         let text = |it: &[u8]| String::from_utf8_lossy(it).into_owned();
+        let path = call.source.path.to_string_lossy().into_owned();
+        let mut row = Vec::with_capacity(N_COLUMNS);
+        row.extend([
+            Cell::Whole(record.duration_ms.into()),
+            Cell::Text(record.kind.as_str().to_owned()),
+            Cell::text(record.model().map(text)),
+            Cell::text(record.phase().map(text)),
+            Cell::text(record.tool().map(text)),
+            Cell::Bool(record.success),
+            Cell::text(record.error.map(text)),
+            Cell::whole(record.usage.total_tokens),
+            Cell::Text(Timestamp::from(record.start).to_string()),
+            Cell::text(call.worker().map(text)),
+            Cell::Text(path),
+        ]);
         self.keep(Kept {
             duration_ms: record.duration_ms,
             start: Reverse(record.start.unix_micros()),
             place: call.place(),
-            kind: record.kind,
-            name: text(record.name),
-            phase: text(record.phase),
-            worker: record.worker.map(text),
-            success: record.success,
-            error: record.error.map(text),
-            total_tokens: record.usage.total_tokens,
+            row,
         });
     }
 
