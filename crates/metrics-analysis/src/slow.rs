@@ -136,3 +136,51 @@ impl Fold for Slowest {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{fmt::Write as _, fs};
+
+    use super::Slowest;
+    use crate::{Cell, Filter, Input, scan};
+
+    #[test]
+    fn those_that_took_longest_are_kept_and_of_equal_ones_those_that_began_first() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut calls = Vec::new();
+        let mut inputs = Vec::new();
+        for file in 0..3_u128 {
+            let mut text = String::new();
+            for line in 1..=200_u128 {
+                let (ms, second) = (line * 37 % 23, (line * 7 + file) % 5);
+                let _ = writeln!(
+                    text,
+                    r#"{{"event":"tool_call","tool":"t","start_ts":"2025-12-15T04:08:{second:02}.000000Z","end_ts":"2025-12-15T04:09:08.000000Z","duration_ms":{ms},"success":true}}"#
+                );
+                calls.push((std::cmp::Reverse(ms), second, file, line));
+            }
+            let path = dir.path().join(format!("{file}.jsonl"));
+            fs::write(&path, text).unwrap();
+            inputs.push(Input::Path(path));
+        }
+        calls.sort_unstable();
+        for limit in [0, 1, 2, 7, 100, 599, 600, 1000] {
+            let (slowest, seen) = scan(&inputs, &Filter::default(), || Slowest::new(limit));
+            let table = slowest.into_table(&seen);
+            assert_eq!(table.rows.len(), limit.min(600));
+            for (row, (ms, second, file, line)) in table.rows.iter().zip(&calls) {
+                let of = |name| &row[table.columns.iter().position(|it| it.name == name).unwrap()];
+                let path = dir.path().join(format!("{file}.jsonl"));
+                assert_eq!(*of("duration_ms"), Cell::Whole(ms.0), "{limit}");
+                let start = format!("2025-12-15T04:08:{second:02}.000000Z");
+                assert_eq!(*of("start_ts"), Cell::Text(start), "{limit}");
+                assert_eq!(
+                    *of("file"),
+                    Cell::Text(path.display().to_string()),
+                    "{limit}"
+                );
+                assert_eq!(*of("line"), Cell::Whole(*line), "{limit}");
+            }
+        }
+    }
+}
