@@ -61,8 +61,6 @@ pub(crate) struct Entry {
     pub(crate) is_dir: bool,
 }
 
-const REPLACED: Refusal = Refusal::NotConfined("is replaced all the time");
-
 /// A plain file that was opened in a directory or below it.
 #[derive(Debug)]
 pub(crate) struct Unproven {
@@ -97,15 +95,18 @@ impl Dir {
     pub(crate) fn file(&self, path: &str) -> Result<File, Refusal> {
         for _ in 0..TRIES {
             let opened = self.open_unproven(path)?;
-            if self.is_own(&opened)? {
+            // Replaced since it was opened a moment ago, as `metadata.json` is at each change, it has no name at all any
+            // more: so the one it was opened by was its only one, and a file that is replaced without a pause is read all
+            // the same.
+            if self.is_own(&opened)? || fstat(&opened.file).map_err(refuse)?.st_nlink == 0 {
                 return Ok(opened.file);
             }
         }
-        Err(REPLACED)
+        Err(Refusal::NotConfined("is replaced all the time"))
     }
 
-    /// Opens the plain file at `path`, relative to this directory. That nothing else was slipped in has to be
-    /// [proven](Self::prove) before anything of its content is told.
+    /// Opens the plain file at `path`, relative to this directory, for now. Before anything of its content is told, it has to
+    /// be seen that nothing else [was slipped in](Self::is_own).
     pub(crate) fn open_unproven(&self, path: &str) -> Result<Unproven, Refusal> {
         if path.is_empty() {
             return Err(Refusal::NotConfined("is empty"));
@@ -136,12 +137,8 @@ impl Dir {
         })
     }
 
-    /// Whether a file that was opened here was an entry of this directory, and no other name of another file.
-    pub(crate) fn prove(&self, opened: &Unproven) -> Result<(), Refusal> {
-        self.is_own(opened)?.then_some(()).ok_or(REPLACED)
-    }
-
-    fn is_own(&self, opened: &Unproven) -> Result<bool, Refusal> {
+    /// Whether a file that was opened here is an entry of this directory ever since, and no other name of another file.
+    pub(crate) fn is_own(&self, opened: &Unproven) -> Result<bool, Refusal> {
         let Unproven {
             file,
             stat,
@@ -151,10 +148,7 @@ impl Dir {
         self.check_filesystem(file, stat)?;
         // One look at the open file is not enough: it may have come in as a second link that was taken away
         // before the look. If it still is the entry that was opened, it was there all the time, and counted.
-        // Replaced meanwhile, as `metadata.json` is at each change, it has no name at all any more: so the one it
-        // was opened by was its only one, and a file that is replaced without a pause is read all the same.
-        let dir = below.as_ref().unwrap_or(self);
-        Ok(dir.still_holds(name, file, stat)? || fstat(file).map_err(refuse)?.st_nlink == 0)
+        below.as_ref().unwrap_or(self).still_holds(name, file, stat)
     }
 
     /// What was seen of it when it was opened.

@@ -76,7 +76,7 @@ pub use crate::{
     },
     prune::{PruneOptions, Pruned, PrunedWorker},
     reader::{FilePart, MAX_READ_BYTES, WorkerReader},
-    search::{LineSearch, Match, SearchOptions, SearchResult},
+    search::{LineOptions, LineSearch, Match, SearchOptions, SearchResult},
     store::{ArtifactStore, NewWorker, StoreOptions},
     worker::{WorkerWriter, file_names},
     writer::{EventCounts, RecordMode, RecordModeError},

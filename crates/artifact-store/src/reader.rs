@@ -140,7 +140,7 @@ impl WorkerReader {
         Ok(metadata)
     }
 
-    fn damaged(&self, reason: String) -> StoreError {
+    pub(crate) fn damaged(&self, reason: String) -> StoreError {
         StoreError::Damaged {
             path: self.path.join(file_names::METADATA),
             reason,
@@ -229,16 +229,16 @@ impl WorkerReader {
         self.dir.file(file).map_err(|it| self.not_opened(file, it))
     }
 
-    /// As [`open_file`](Self::open_file); before anything of the file is told, it has to be [proven](Self::prove).
+    /// As [`open_file`](Self::open_file), for now: before anything of the file is told, see whether it [is
+    /// own](Self::is_own), and otherwise open it in full.
     pub(crate) fn open_unproven(&self, file: &str) -> Result<Unproven, StoreError> {
         let opened = self.dir.open_unproven(file);
         opened.map_err(|it| self.not_opened(file, it))
     }
 
-    /// Refuses a file that was slipped in.
-    pub(crate) fn prove(&self, opened: &Unproven, file: &str) -> Result<(), StoreError> {
-        let proven = self.dir.prove(opened);
-        proven.map_err(|it| self.not_opened(file, it))
+    /// Whether nothing else was slipped in; also not the same file moved away meanwhile.
+    pub(crate) fn is_own(&self, opened: &Unproven) -> bool {
+        self.dir.is_own(opened).unwrap_or(false)
     }
 
     fn not_opened(&self, file: &str, refusal: Refusal) -> StoreError {

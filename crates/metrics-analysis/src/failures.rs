@@ -9,12 +9,21 @@ use crate::{Call, Cell, Column, Fold, Kind, Moment, Place, Seen, Table, table::o
 const MAX_GROUPS: usize = 10_000;
 /// So much of an error or a name tells it apart from others.
 const MAX_BYTES: usize = 200;
-/// What the errors are called that came after [`MAX_GROUPS`], and the names that came after twice as many.
+/// What the errors are called that came after as many groups, and the names that came after twice as many.
 const MORE: [&str; 2] = ["(other errors)", "(others)"];
 
 /// Groups failed calls.
-#[derive(Debug, Default)]
-pub struct Failures(FxHashMap<Key, Failed>);
+#[derive(Debug)]
+pub struct Failures {
+    groups: FxHashMap<Key, Failed>,
+    max_groups: usize,
+}
+
+impl Default for Failures {
+    fn default() -> Self {
+        Self::with_limit(MAX_GROUPS)
+    }
+}
 
 /// What was called, its name, and how it failed.
 type Key = (Kind, String, String);
@@ -73,23 +82,31 @@ impl Failed {
 }
 
 impl Failures {
+    /// Tells about so many groups apart, and counts what comes later together; otherwise that is done from 10,000 on.
+    pub fn with_limit(max_groups: usize) -> Self {
+        Self {
+            groups: FxHashMap::default(),
+            max_groups: max_groups.min(MAX_GROUPS),
+        }
+    }
+
     fn add(&mut self, mut key: Key, failed: Failed) {
-        let is_full = |key: &Key, max| self.0.len() >= max && !self.0.contains_key(key);
-        if is_full(&key, MAX_GROUPS) {
+        let is_full = |key: &Key, max| self.groups.len() >= max && !self.groups.contains_key(key);
+        if is_full(&key, self.max_groups) {
             MORE[0].clone_into(&mut key.2);
         }
-        if is_full(&key, 2 * MAX_GROUPS) {
+        if is_full(&key, 2 * self.max_groups) {
             MORE[1].clone_into(&mut key.1);
         }
-        match self.0.get_mut(&key) {
+        match self.groups.get_mut(&key) {
             Some(known) => known.merge(failed),
-            None => drop(self.0.insert(key, failed)),
+            None => drop(self.groups.insert(key, failed)),
         }
     }
 
     /// The groups, the largest first.
     pub fn into_groups(self) -> Vec<FailureGroup> {
-        let mut groups: Vec<_> = self.0.into_iter().collect();
+        let mut groups: Vec<_> = self.groups.into_iter().collect();
         groups.sort_unstable_by(|(one, a), (other, b)| b.count.cmp(&a.count).then(one.cmp(other)));
         let groups = groups.into_iter();
         groups
@@ -167,7 +184,7 @@ impl Fold for Failures {
     }
 
     fn merge(&mut self, other: Self) {
-        for (key, failed) in other.0 {
+        for (key, failed) in other.groups {
             self.add(key, failed);
         }
     }

@@ -1,4 +1,5 @@
-//! The quick way to read a line: one that stands as `metrics-core` writes it, byte for byte.
+//! The quick way to read a line: one that stands as `metrics-core` writes it, byte for byte; [`log`] does the same for log
+//! lines.
 //!
 //! The fields come in the canonical order, so that each key is one comparison and no line end has to be looked for. What
 //! is not as expected (another order, a space, an escape, a letter beyond ASCII, a number of many digits, an unknown
@@ -6,44 +7,69 @@
 
 use metrics_core::{Decimal, Timestamp};
 
-use crate::record::{Kind, MICROS_PER_DAY, Moment, Record};
+pub(crate) use self::log::FastLogReader;
+use crate::record::{Kind, Moment, Record};
 
 const DATE_LEN: usize = 11; // `2025-12-15T`
 const STAMP_LEN: usize = 27; // `2025-12-15T04:08:08.123456Z`
+const TIMES_LEN: usize = br#","start_ts":"","end_ts":"","duration_ms":"#.len() + 2 * STAMP_LEN;
 
 /// Reads canonical lines.
 #[derive(Debug)]
 pub(crate) struct FastReader {
-    /// The date that was last found valid, and its first microsecond: mostly the next line's too.
-    date: [u8; DATE_LEN],
-    day_micros: i64,
+    day: Day,
 }
 
 impl Default for FastReader {
     fn default() -> Self {
         Self {
-            date: *b"1970-01-01T",
-            day_micros: 0,
+            day: Day::before(b'T'),
         }
     }
 }
 
-/// Takes `$literal` off the front of `$rest`, or gives up.
-macro_rules! expect {
-    ($rest:ident, $literal:literal) => {
-        match $rest.split_first_chunk() {
-            Some((head, tail)) if head == $literal => $rest = tail,
-            _ => return None,
+/// The date that was last found valid, with what stands between it and the time, and its first microsecond: mostly the next
+/// line's too.
+#[derive(Debug)]
+struct Day {
+    date: [u8; DATE_LEN],
+    micros: i64,
+}
+
+impl Day {
+    fn before(separator: u8) -> Self {
+        let mut date = *b"1970-01-01 ";
+        date[DATE_LEN - 1] = separator;
+        Self { date, micros: 0 }
+    }
+
+    /// The first microsecond of `date`.
+    #[inline]
+    fn micros(&mut self, date: &[u8; DATE_LEN]) -> Option<i64> {
+        // As slices: an array of eleven bytes is compared in more steps.
+        if date[..] != self.date[..] {
+            self.change(date)?;
         }
-    };
+        Some(self.micros)
+    }
+
+    #[cold]
+    fn change(&mut self, date: &[u8; DATE_LEN]) -> Option<()> {
+        if date[DATE_LEN - 1] != self.date[DATE_LEN - 1] {
+            return None; // Readable perhaps, but not canonical.
+        }
+        let day = std::str::from_utf8(&date[..DATE_LEN - 1]).ok()?;
+        let midnight: Timestamp = format!("{day}T00:00:00.000000Z").parse().ok()?;
+        self.date = *date;
+        self.micros = midnight.unix_micros();
+        Some(())
+    }
 }
 
 /// Takes `$literal` and what `$read` makes of what follows, if it comes next.
 macro_rules! optional {
     ($rest:ident, $literal:literal, $read:path, $slot:expr) => {
-        if let Some((head, tail)) = $rest.split_first_chunk()
-            && head == $literal
-        {
+        if let Some(tail) = $rest.strip_prefix($literal) {
             let (value, tail) = $read(tail)?;
             $slot = Some(value);
             $rest = tail;
@@ -51,13 +77,14 @@ macro_rules! optional {
     };
 }
 
+mod log; // Behind the macros, which it uses too.
+
 impl FastReader {
     /// Reads the line at the beginning of `text` into `record`, which is empty, and gives the length of that line with its
     /// end. Where it gives none, `record` means nothing.
     #[inline]
     pub(crate) fn read<'a>(&mut self, text: &'a [u8], record: &mut Record<'a>) -> Option<usize> {
-        let mut rest = text;
-        expect!(rest, b"{\"event\":\"");
+        let rest = text.strip_prefix(b"{\"event\":\"")?;
         let rest = match rest.first()? {
             b'l' => self.llm_call(record, rest)?,
             b't' => self.tool_call(record, rest)?,
@@ -69,9 +96,9 @@ impl FastReader {
     #[inline]
     fn llm_call<'a>(&mut self, record: &mut Record<'a>, mut rest: &'a [u8]) -> Option<&'a [u8]> {
         record.kind = Kind::LlmCall;
-        expect!(rest, b"llm_call\",\"phase\":\"");
+        rest = rest.strip_prefix(b"llm_call\",\"phase\":\"")?;
         (record.phase, rest) = text(rest)?;
-        expect!(rest, b",\"model\":\"");
+        rest = rest.strip_prefix(b",\"model\":\"")?;
         (record.name, rest) = text(rest)?;
         rest = self.times(record, rest)?;
         let usage = &mut record.usage;
@@ -83,49 +110,46 @@ impl FastReader {
             usage.completion_tokens
         );
         optional!(rest, b",\"total_tokens\":", number, usage.total_tokens);
-        if let Some((b"}\n", rest)) = rest.split_first_chunk() {
+        if let Some(rest) = rest.strip_prefix(b"}\n") {
             return Some(rest);
         }
-        rest = more_of_llm_call(record, rest)?;
-        expect!(rest, b"}\n");
-        Some(rest)
+        more_of_llm_call(record, rest)?.strip_prefix(b"}\n")
     }
 
     #[inline]
     fn tool_call<'a>(&mut self, record: &mut Record<'a>, mut rest: &'a [u8]) -> Option<&'a [u8]> {
         record.kind = Kind::ToolCall;
-        expect!(rest, b"tool_call\",\"tool\":\"");
+        rest = rest.strip_prefix(b"tool_call\",\"tool\":\"")?;
         (record.name, rest) = text(rest)?;
         rest = self.times(record, rest)?;
-        expect!(rest, b",\"success\":");
-        if let Some((b"true", tail)) = rest.split_first_chunk() {
+        rest = rest.strip_prefix(b",\"success\":")?;
+        if let Some(tail) = rest.strip_prefix(b"true") {
             rest = tail;
         } else {
-            expect!(rest, b"false");
+            rest = rest.strip_prefix(b"false")?;
             rest = failure(record, rest)?;
         }
-        if let Some((b"}\n", rest)) = rest.split_first_chunk() {
+        if let Some(rest) = rest.strip_prefix(b"}\n") {
             return Some(rest);
         }
         let mut _unused = None;
         optional!(rest, b",\"tool_call_id\":\"", text, _unused);
-        rest = trace(rest)?;
-        expect!(rest, b"}\n");
-        Some(rest)
+        trace(rest)?.strip_prefix(b"}\n")
     }
 
     /// From behind the quote of the name to behind the duration.
     #[inline]
     fn times<'a>(&mut self, record: &mut Record<'a>, mut rest: &'a [u8]) -> Option<&'a [u8]> {
-        expect!(rest, b",\"start_ts\":\"");
-        let (stamp, tail) = rest.split_first_chunk()?;
+        // All of this has a known length: one look at whether it is there.
+        let (times, tail) = rest.split_first_chunk::<TIMES_LEN>()?;
+        rest = tail;
+        let times = times.strip_prefix(b",\"start_ts\":\"")?;
+        let (stamp, times) = times.split_first_chunk()?;
         record.start = self.moment(stamp)?;
-        rest = tail;
-        expect!(rest, b"\",\"end_ts\":\"");
-        let (stamp, tail) = rest.split_first_chunk()?;
+        let times = times.strip_prefix(b"\",\"end_ts\":\"")?;
+        let (stamp, times) = times.split_first_chunk()?;
         record.end = self.moment(stamp)?;
-        rest = tail;
-        expect!(rest, b"\",\"duration_ms\":");
+        times.strip_prefix(b"\",\"duration_ms\":")?;
         let (duration_ms, rest) = number(rest)?;
         record.duration_ms = duration_ms;
         Some(rest)
@@ -133,28 +157,20 @@ impl FastReader {
 
     #[inline]
     fn moment(&mut self, stamp: &[u8; STAMP_LEN]) -> Option<Moment> {
-        let (date, time) = stamp.split_first_chunk::<DATE_LEN>()?;
-        if *date != self.date {
-            self.new_date(stamp)?;
-        }
-        let (clock, fraction) = time.split_first_chunk::<8>()?;
-        let clock = digits_in_form(*clock, *b"29:59:59")?;
+        let (date, time) = stamp.split_first_chunk()?;
+        let day = self.day.micros(date)?;
+        let (clock, fraction) = time.split_first_chunk()?;
         let fraction = digits_in_form(*fraction.first_chunk()?, *b".999999Z")?;
-        let hour = (clock & 0xff) * 10 + (clock >> 8 & 0xff);
-        (hour < 24).then_some(Moment::new(self.day_micros, clock, fraction))
+        Some(Moment::new(day, clock_digits(*clock)?, fraction))
     }
+}
 
-    #[cold]
-    fn new_date(&mut self, stamp: &[u8; STAMP_LEN]) -> Option<()> {
-        let date = stamp.first_chunk::<DATE_LEN>()?;
-        if date[10] != b'T' {
-            return None; // Readable, but not canonical.
-        }
-        let stamp: Timestamp = std::str::from_utf8(stamp).ok()?.parse().ok()?;
-        self.date = *date;
-        self.day_micros = stamp.unix_micros() - stamp.unix_micros().rem_euclid(MICROS_PER_DAY);
-        Some(())
-    }
+/// The digits of a time of day.
+#[inline]
+fn clock_digits(clock: [u8; 8]) -> Option<u64> {
+    let digits = digits_in_form(clock, *b"29:59:59")?;
+    let [h1, h2, ..] = clock;
+    (u16::from_be_bytes([h1, h2]) <= u16::from_be_bytes(*b"23")).then_some(digits)
 }
 
 /// What a model call has behind its total, in order.
@@ -180,7 +196,7 @@ fn more_of_llm_call<'a>(record: &mut Record<'a>, mut rest: &'a [u8]) -> Option<&
     if let Some(attempt) = attempt {
         record.attempt = Some(u32::try_from(attempt).ok()?);
     }
-    if let Some((b",\"success\":false", tail)) = rest.split_first_chunk() {
+    if let Some(tail) = rest.strip_prefix(b",\"success\":false") {
         rest = failure(record, tail)?;
     }
     optional!(rest, b",\"cost_usd\":", decimal, record.cost_usd);
@@ -208,35 +224,46 @@ fn trace(mut rest: &[u8]) -> Option<&[u8]> {
 /// A plain text up to its closing quote, and what stands behind that.
 #[inline]
 fn text(rest: &[u8]) -> Option<(&[u8], &[u8])> {
-    let mut at = 0;
-    loop {
-        // Sixteen bytes together, as most names are no longer: one branch less that cannot be foretold.
-        let block: &[u8; 16] = rest.get(at..)?.first_chunk()?;
-        let block = u128::from_le_bytes(*block);
-        let ends = plain_ends(block);
-        if ends != 0 {
-            at += (ends.trailing_zeros() / 8) as usize;
-            break;
-        }
-        at += 16;
-    }
-    let (text, tail) = rest.split_at_checked(at)?;
+    let (text, tail) = up_to(rest, |block| {
+        below(b' ', block) | zero_where(b'"', block) | zero_where(b'\\', block)
+    })?;
     match tail.split_first()? {
         (b'"', tail) => Some((text, tail)),
         _ => None,
     }
 }
 
-/// Sets the highest bit of the first byte that ends a plain ASCII text, and perhaps of others above it.
+/// Parts `rest` before the first byte whose highest bit `ends` sets, or that is not ASCII. As many bytes as a block has must
+/// stand behind that.
 #[inline]
-fn plain_ends(block: u128) -> u128 {
-    const ONES: u128 = u128::from_le_bytes([1; 16]);
-    let zero_where = |byte: u8| {
-        let block = block ^ (ONES * u128::from(byte));
-        block.wrapping_sub(ONES) & !block
-    };
-    let controls = block.wrapping_sub(ONES * 0x20) & !block;
-    (controls | zero_where(b'"') | zero_where(b'\\') | block) & (ONES * 0x80)
+fn up_to(rest: &[u8], ends: impl Fn(u128) -> u128) -> Option<(&[u8], &[u8])> {
+    let mut at = 0;
+    loop {
+        // Sixteen bytes together, as most names are no longer: one branch less that cannot be foretold.
+        let block: &[u8; 16] = rest.get(at..)?.first_chunk()?;
+        let block = u128::from_le_bytes(*block);
+        let ends = (ends(block) | block) & (ONES * 0x80);
+        if ends != 0 {
+            at += (ends.trailing_zeros() / 8) as usize;
+            return rest.split_at_checked(at);
+        }
+        at += 16;
+    }
+}
+
+// Each of these sets the highest bit of the first byte that it is named for, and perhaps of others above it or above one that
+// is not ASCII.
+
+const ONES: u128 = u128::from_le_bytes([1; 16]);
+
+#[inline]
+fn below(byte: u8, block: u128) -> u128 {
+    block.wrapping_sub(ONES * u128::from(byte))
+}
+
+#[inline]
+fn zero_where(byte: u8, block: u128) -> u128 {
+    (block ^ (ONES * u128::from(byte))).wrapping_sub(ONES)
 }
 
 /// A whole number of at most 18 digits, and what stands behind it.
@@ -303,7 +330,7 @@ fn decimal(rest: &[u8]) -> Option<(Decimal, &[u8])> {
 /// The digits of eight bytes, each in its byte, where `form` has the highest digit that may stand there; its other
 /// characters must be as they are.
 #[inline]
-pub(crate) fn digits_in_form(text: [u8; 8], form: [u8; 8]) -> Option<u64> {
+fn digits_in_form(text: [u8; 8], form: [u8; 8]) -> Option<u64> {
     let is_digit = |it: u8| it.is_ascii_digit();
     let zeros = form.map(|it| if is_digit(it) { b'0' } else { it });
     let digits = u64::from_le_bytes(text) ^ u64::from_le_bytes(zeros);

@@ -65,16 +65,30 @@ impl Filter {
                 return false;
             }
         }
-        let source = call.source;
-        let owner = source.owner.as_deref().map(str::as_bytes);
-        let status = source.status.as_deref().map(str::as_bytes);
+        let lists = [
+            &self.models,
+            &self.tools,
+            &self.phases,
+            &self.workers,
+            &self.owners,
+            &self.statuses,
+        ];
+        // Mostly there are none.
+        (lists.iter().all(|it| it.is_empty()) || self.lists_have(call))
+            && self.condition.as_ref().is_none_or(|it| it.holds(call))
+    }
+
+    #[inline(never)]
+    fn lists_have(&self, call: &Call<'_>) -> bool {
+        let (record, source) = (call.record, call.source);
         is_one_of(&self.models, || record.model())
             && is_one_of(&self.tools, || record.tool())
             && is_one_of(&self.phases, || record.phase())
             && is_one_of(&self.workers, || call.worker())
-            && is_one_of(&self.owners, || owner)
-            && is_one_of(&self.statuses, || status)
-            && self.condition.as_ref().is_none_or(|it| it.holds(call))
+            && is_one_of(&self.owners, || source.owner.as_deref().map(str::as_bytes))
+            && is_one_of(&self.statuses, || {
+                source.status.as_deref().map(str::as_bytes)
+            })
     }
 }
 

@@ -49,7 +49,7 @@ fn read(file: &[u8], range: Range, piece: usize) -> Vec<(u64, String)> {
     let mut said = Vec::new();
     let mut reader = LineReader::with_buffer(BUFFER_BYTES);
     let read = reader.read(&mut InPieces(file, piece), range, |number, line| {
-        said.push((number, say(&line)));
+        said.push((number, say(line)));
     });
     assert!(read.is_ok());
     said

@@ -8,10 +8,10 @@ use rustc_hash::FxHashMap;
 use crate::{
     Call, Fold, Kind, Stats,
     names::{NameId, Names},
-    record::MICROS_PER_DAY,
     spelling,
 };
 
+const MICROS_PER_DAY: i64 = 86_400_000_000;
 /// Calls can be grouped by at most so many things together.
 pub const MAX_KEYS: usize = 4;
 

@@ -27,9 +27,9 @@
 //! - **Scan**: all cores take parts of 8 MiB of large files, or whole small ones, and read them line by line into a
 //!   buffer that stays in a core's cache. What a thread needs does not grow with the input; what the answer needs grows
 //!   with the number of groups.
-//! - **Lines**: one that stands as `metrics-core` writes it is read without looking for anything: its fields come in a
-//!   known order. Any other is read by `metrics-core`'s tolerant reader, or `log-format`'s parser. A property test
-//!   holds the quick readers to those.
+//! - **Lines**: one that stands as `metrics-core` writes it, or `log-format` for the collector, is read without looking for
+//!   anything: its fields come in a known order. Any other is read by `metrics-core`'s tolerant reader, or `log-format`'s
+//!   parser. Property tests hold the quick readers to those.
 //! - **Answer**: each call that passes the [`Filter`] goes to a [`Fold`], one a thread; they are merged at the end.
 //!   [`Groups`] is one; [`Stats::add`] sees every call of a group, so that what depends on a single call is exact.
 //! - **Percentiles** are the nearest rank, exact up to [`EXACT_UP_TO`] calls in a group, from there within
@@ -42,7 +42,8 @@
 //! - `scan` (on by default): [`scan`], [`Input`] and [`Filter`], which read files of all kinds. Without it there are the folds, for
 //!   lines that you read yourself ([`Feed`]), and nothing is built that reads logs, gzip or zstd.
 //!
-//! Invariant: the fast path knows the canonical order of the keys that `metrics-core` defines, and no key of its own.
+//! Invariant: the fast path knows the canonical order of the keys that `metrics-core` defines and the collector logs, and no key
+//! of its own.
 
 mod call;
 mod compare;

@@ -1,16 +1,12 @@
-//! Records of Tier 3 lines: a quick reader for those without quotes, `log-format`'s parser for all others.
+//! Records of any Tier 3 lines, which `log-format`'s parser takes apart.
 
 use std::borrow::Cow;
 
 use log_format::{LogLine, parse_line};
 use metrics_core::Timestamp;
 
-use crate::{
-    fast::digits_in_form,
-    record::{Kind, Record},
-};
+use crate::record::{Kind, Record};
 
-const DATE_LEN: usize = 11; // `2025-12-15 `
 const LLM_CALL: &[u8] = b"llm_call_complete";
 const TOOL_CALL: &[u8] = b"tool_call_complete";
 
@@ -22,112 +18,6 @@ pub(crate) enum LogContent<R> {
     Other,
     /// Nothing usable, and why.
     Unusable(String),
-}
-
-/// Reads log lines.
-#[derive(Debug)]
-pub(crate) struct LogReader {
-    /// The date that was last found valid, and its first second: mostly the next line's too.
-    date: [u8; DATE_LEN],
-    day_seconds: i64,
-}
-
-impl Default for LogReader {
-    fn default() -> Self {
-        Self {
-            date: *b"1970-01-01 ",
-            day_seconds: 0,
-        }
-    }
-}
-
-impl LogReader {
-    /// The call of a line whose values are all bare.
-    #[inline]
-    pub(crate) fn read_fast<'a>(&mut self, line: &'a [u8]) -> Option<Record<'a>> {
-        let (date, rest) = line.split_first_chunk::<DATE_LEN>()?;
-        if *date != self.date {
-            self.new_date(date)?;
-        }
-        let (clock, rest) = rest.split_first_chunk::<8>()?;
-        let unix_seconds = self.day_seconds + seconds_of_day(*clock)?;
-        let rest = rest
-            .strip_prefix(b" INFO ")
-            .or_else(|| rest.strip_prefix(b" WARN "))?;
-        // A quote, an escape, a control, a letter beyond ASCII: for the parser. Without an early end this is done many bytes
-        // at a time.
-        let is_odd = |it: &u8| !matches!(it, b' ' | b'!' | b'#'..=b'[' | b']'..=b'~');
-        if rest.iter().fold(false, |odd, it| odd | is_odd(it)) {
-            return None;
-        }
-        let mut draft = Draft::default();
-        let mut tokens = Tokens(rest);
-        match tokens.next()? {
-            LLM_CALL => draft.record.kind = Kind::LlmCall,
-            TOOL_CALL => draft.record.kind = Kind::ToolCall,
-            _ => return None,
-        }
-        let mut last_key: &[u8] = b"";
-        for token in tokens {
-            // A double space leaves an empty token, which has no `=`.
-            let equals = memchr::memchr(b'=', token)?;
-            let (key, value) = (&token[..equals], &token[equals + 1..]);
-            if key.is_empty() || value.is_empty() || memchr::memchr(b'=', value).is_some() {
-                return None;
-            }
-            let is_key = |it: &u8| it.is_ascii_alphanumeric() || matches!(it, b'_' | b'.');
-            if !draft.set(key, value).ok()? && !key.iter().all(is_key) {
-                return None;
-            }
-            last_key = key;
-        }
-        if last_key == b"target" {
-            return None;
-        }
-        draft.finish(unix_seconds).ok()
-    }
-
-    #[cold]
-    fn new_date(&mut self, date: &[u8; DATE_LEN]) -> Option<()> {
-        let text = std::str::from_utf8(date).ok()?;
-        let line = format!("{text}00:00:00 INFO");
-        self.day_seconds = parse_line(&line).ok()?.unix_seconds;
-        self.date = *date;
-        Some(())
-    }
-}
-
-#[inline]
-fn seconds_of_day(clock: [u8; 8]) -> Option<i64> {
-    let digits = digits_in_form(clock, *b"29:59:59")?
-        .to_le_bytes()
-        .map(i64::from);
-    let [h1, h2, _, m1, m2, _, s1, s2] = digits;
-    let (hour, minute, second) = (h1 * 10 + h2, m1 * 10 + m2, s1 * 10 + s2);
-    (hour < 24).then_some((hour * 60 + minute) * 60 + second)
-}
-
-/// Parts between single spaces.
-struct Tokens<'a>(&'a [u8]);
-
-impl<'a> Iterator for Tokens<'a> {
-    type Item = &'a [u8];
-
-    #[inline]
-    fn next(&mut self) -> Option<&'a [u8]> {
-        if self.0.is_empty() {
-            return None;
-        }
-        let end = memchr::memchr(b' ', self.0);
-        let token = &self.0[..end.unwrap_or(self.0.len())];
-        // A space at the very end leaves an empty token, which is no field.
-        self.0 = match end {
-            Some(end) if end + 1 == self.0.len() => b" ",
-            Some(end) => &self.0[end + 1..],
-            None => b"",
-        };
-        Some(token)
-    }
 }
 
 /// Whether the line of a call ends as our writer ends it: with its event, which says that nothing was cut off.
@@ -199,9 +89,8 @@ impl Default for Draft<'_> {
 }
 
 impl<'a> Draft<'a> {
-    /// Takes a value; whether its key is one of ours.
-    #[inline]
-    fn set(&mut self, key: &[u8], value: &'a [u8]) -> Result<bool, String> {
+    /// Takes a value, if its key is one of ours.
+    fn set(&mut self, key: &[u8], value: &'a [u8]) -> Result<(), String> {
         let record = &mut self.record;
         let usage = &mut record.usage;
         match key {
@@ -228,14 +117,12 @@ impl<'a> Draft<'a> {
                     _ => return Err("field `success`: neither True nor False".to_owned()),
                 });
             }
-            b"event" => {}
-            _ => return Ok(false),
+            _ => {}
         }
-        Ok(true)
+        Ok(())
     }
 
     /// The record, or the name of the field that is missing.
-    #[inline]
     fn finish(self, unix_seconds: i64) -> Result<Record<'a>, &'static str> {
         let mut record = self.record;
         record.duration_ms = self.duration_ms.ok_or("duration_ms")?;

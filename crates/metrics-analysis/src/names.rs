@@ -1,6 +1,11 @@
 //! Texts as small numbers.
 
-use rustc_hash::FxHashMap;
+use std::hash::Hasher as _;
+
+use rustc_hash::{FxHashMap, FxHasher};
+
+/// Ids that are kept at hand.
+const RECENT: usize = 256;
 
 /// A text's number; [`NameId::NONE`] where there is no text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -17,8 +22,8 @@ impl NameId {
 
 #[derive(Debug)]
 pub(crate) struct Names {
-    /// Ids found lately, by what is cheap to tell of their texts: most lines name what few lines before them named.
-    recent: [u32; 64],
+    /// Ids found lately, by their texts' hash: most lines name what few lines before them named.
+    recent: [u32; RECENT],
     ids: FxHashMap<Box<[u8]>, u32>,
     texts: Vec<Box<[u8]>>,
 }
@@ -26,7 +31,7 @@ pub(crate) struct Names {
 impl Default for Names {
     fn default() -> Self {
         Self {
-            recent: [0; 64],
+            recent: [0; RECENT],
             ids: FxHashMap::default(),
             texts: Vec::new(),
         }
@@ -36,12 +41,9 @@ impl Default for Names {
 impl Names {
     #[inline]
     pub(crate) fn id(&mut self, text: &[u8]) -> NameId {
-        let (first, last) = match text {
-            [] => (0, 0),
-            [first, .., last] => (usize::from(*first), usize::from(*last)),
-            [only] => (usize::from(*only), 0),
-        };
-        let slot = (text.len() * 7 + first * 5 + last) % self.recent.len();
+        let mut hasher = FxHasher::default();
+        hasher.write(text);
+        let slot = usize::try_from(hasher.finish() % RECENT as u64).unwrap_or(0);
         let id = NameId(self.recent[slot]);
         if self.text(id) == Some(text) {
             return id;

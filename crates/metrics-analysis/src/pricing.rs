@@ -1,13 +1,16 @@
 //! What single calls cost: by a price table, where the models of few lines are those of most.
 
-use std::{cell::RefCell, fmt};
+use std::{cell::RefCell, fmt, hash::BuildHasher as _};
 
 use model_prices::{CostSum, PriceTable, Priced, Unpriced, Usd};
+use rustc_hash::FxBuildHasher;
 
 use crate::{Kind, Record};
 
 /// Models that are kept at hand.
 const RECENT: usize = 64;
+/// Places where a model may be kept, one behind the other.
+const PLACES: usize = 4;
 
 /// Says what a call cost: a trait, so that a [`Call`](crate::Call) need not tell how long the prices live.
 pub(crate) trait Pricing: fmt::Debug {
@@ -18,7 +21,7 @@ pub(crate) trait Pricing: fmt::Debug {
 /// One thread's prices.
 pub(crate) struct Pricer<'a> {
     table: &'a PriceTable,
-    /// Models asked for lately, by what is cheap to tell of their names: looking into the table takes longer than all else.
+    /// Models asked for lately, by their hash: looking into the table takes longer than all else.
     recent: RefCell<[Option<Recent<'a>>; RECENT]>,
 }
 
@@ -39,21 +42,33 @@ impl<'a> Pricer<'a> {
     #[inline]
     fn by_table(&self, record: &Record<'_>) -> Result<Usd, Unpriced> {
         let (provider, model) = (record.provider, record.name);
-        let first_and_last = |it: &[u8]| match it {
-            [] => 0,
-            [first, .., last] => usize::from(*first) * 5 + usize::from(*last),
-            [only] => usize::from(*only),
-        };
-        let at = model.len() * 7 + first_and_last(model) + 3 * provider.map_or(0, first_and_last);
+        let hash = FxBuildHasher.hash_one((provider, model));
+        let first = usize::try_from(hash % RECENT as u64).unwrap_or(0);
         let mut recent = self.recent.borrow_mut();
-        let slot = &mut recent[at % RECENT];
-        let is_it =
-            |it: &&mut Recent<'_>| *it.model == *model && it.provider.as_deref() == provider;
-        let prices = match slot.as_mut().filter(is_it) {
-            Some(known) => &known.prices,
-            None => &slot.insert(look_up(self.table, provider, model)).prices,
-        };
-        match prices {
+        // Where all places are taken, whoever has the first one leaves.
+        let mut free = first;
+        for place in (first..first + PLACES).map(|it| it % RECENT) {
+            match &recent[place] {
+                Some(it) if *it.model == *model && it.provider.as_deref() == provider => {
+                    return it.total(record);
+                }
+                Some(_) => {}
+                None => {
+                    free = place;
+                    break;
+                }
+            }
+        }
+        recent[free]
+            .insert(look_up(self.table, provider, model))
+            .total(record)
+    }
+}
+
+impl Recent<'_> {
+    #[inline]
+    fn total(&self, record: &Record<'_>) -> Result<Usd, Unpriced> {
+        match &self.prices {
             Ok(prices) => prices.total(&record.usage, record.start.into()),
             Err(why) => Err(*why),
         }

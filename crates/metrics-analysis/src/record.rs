@@ -4,8 +4,6 @@
 
 use metrics_core::{Decimal, Event, Timestamp, Usage};
 
-pub(crate) const MICROS_PER_DAY: i64 = 86_400_000_000;
-
 /// What was called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
@@ -83,6 +81,37 @@ impl<'a> Record<'a> {
         cost_usd: None,
         worker: None,
     };
+
+    /// Makes it [`EMPTY`](Self::EMPTY) as far as a reader may leave something out: in half the time of a copy.
+    #[inline]
+    pub(crate) fn reset(&mut self) {
+        let Self {
+            kind: _,
+            name: _,
+            phase,
+            provider,
+            start: _,
+            end: _,
+            duration_ms: _,
+            usage,
+            ttft_ms,
+            attempt,
+            success,
+            error,
+            cost_usd,
+            worker,
+        } = self;
+        *phase = b"";
+        (*provider, *error, *worker) = (None, None, None);
+        (*ttft_ms, *attempt, *cost_usd) = (None, None, None);
+        *success = true;
+        usage.prompt_tokens = None;
+        usage.completion_tokens = None;
+        usage.total_tokens = None;
+        usage.cached_tokens = None;
+        usage.cache_write_tokens = None;
+        usage.reasoning_tokens = None;
+    }
 
     /// The record of an event; `None` for an event that this version has no use for.
     pub fn of_event(event: &'a Event<'_>) -> Option<Self> {

@@ -177,7 +177,7 @@ impl<F: Fold> Worker<'_, F> {
         let pricing = pricer.as_ref().map(|it| it as &dyn Pricing);
         let source = &part.source;
         let mut text = part.text;
-        let mut take = |line, content: Line<'_>| match content {
+        let mut take = |line, content: &Line<'_>| match content {
             Line::Call(record) => {
                 seen.seen.calls += 1;
                 let call = Call {
@@ -199,7 +199,7 @@ impl<F: Fold> Worker<'_, F> {
                     part: part.number,
                     line,
                 };
-                seen.unusable(place, reason);
+                seen.unusable(place, reason.clone());
             }
         };
         let read = match &mut text {

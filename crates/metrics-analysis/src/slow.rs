@@ -1,17 +1,19 @@
 //! The slowest calls, each with its place.
 
-use std::{cmp::Reverse, collections::BinaryHeap, path::Path};
+use std::{cmp::Reverse, path::Path};
 
 use metrics_core::Timestamp;
 
 use crate::{Call, Cell, Column, Fold, Kind, Moment, Place, Seen, Table};
 
-/// Keeps the slowest calls and no others, however many there are.
+/// Keeps the slowest calls and few others, however many there are.
 #[derive(Debug)]
 pub struct Slowest {
     limit: usize,
-    /// The shortest on top, which the next longer one replaces.
-    kept: BinaryHeap<Reverse<Kept>>,
+    /// All that may be among the slowest, in no order; at most twice as many as the limit.
+    kept: Vec<SlowCall>,
+    /// What a call must last to be among them, and when it must have started if it lasts no longer, in microseconds.
+    least: (u64, Reverse<i64>),
 }
 
 /// One of the slowest calls.
@@ -40,42 +42,18 @@ pub struct SlowCall {
     pub total_tokens: Option<u64>,
 }
 
-/// In the order of their keys.
-#[derive(Debug)]
-struct Kept(SlowCall);
-
 /// Duration, start, place.
 type Key<'a> = (u64, Reverse<i64>, Reverse<(&'a Path, u32, u64)>);
 
-impl Kept {
+impl SlowCall {
     /// The same calls are kept, in the same order, however the work was shared.
     fn key(&self) -> Key<'_> {
-        let Place { source, part, line } = &self.0.place;
+        let Place { source, part, line } = &self.place;
         (
-            self.0.duration_ms,
-            Reverse(self.0.start.unix_micros()),
+            self.duration_ms,
+            Reverse(self.start.unix_micros()),
             Reverse((source.path.as_path(), *part, *line)),
         )
-    }
-}
-
-impl PartialEq for Kept {
-    fn eq(&self, other: &Self) -> bool {
-        self.key() == other.key()
-    }
-}
-
-impl Eq for Kept {}
-
-impl PartialOrd for Kept {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Kept {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.key().cmp(&other.key())
     }
 }
 
@@ -84,21 +62,34 @@ impl Slowest {
     pub fn new(limit: usize) -> Self {
         Self {
             limit,
-            kept: BinaryHeap::new(),
+            kept: Vec::new(),
+            least: (0, Reverse(i64::MAX)),
         }
     }
 
-    fn keep(&mut self, call: Kept) {
-        self.kept.push(Reverse(call));
-        if self.kept.len() > self.limit {
-            self.kept.pop();
+    /// Once there are twice as many as wanted, the faster half of them leaves: a look at each of them for as many more calls.
+    fn keep(&mut self, call: SlowCall) {
+        self.kept.push(call);
+        if self.kept.len() / 2 < self.limit {
+            return;
         }
+        let slowest_first = |one: &SlowCall, other: &SlowCall| other.key().cmp(&one.key());
+        let (_, last, _) = self
+            .kept
+            .select_nth_unstable_by(self.limit - 1, slowest_first);
+        self.least = (last.duration_ms, Reverse(last.start.unix_micros()));
+        self.kept.truncate(self.limit);
     }
 
     /// The calls, the slowest first.
-    pub fn into_calls(self) -> impl Iterator<Item = SlowCall> {
-        let kept = self.kept.into_sorted_vec().into_iter();
-        kept.map(|it| it.0.0)
+    pub fn into_calls(mut self) -> impl Iterator<Item = SlowCall> {
+        self.kept
+            .sort_unstable_by(|one, other| other.key().cmp(&one.key()));
+        self.kept.truncate(self.limit);
+        self.kept.into_iter().map(|it| SlowCall {
+            worker: it.worker.or_else(|| it.place.source.worker.clone()),
+            ..it
+        })
     }
 
     /// The same as a table.
@@ -119,21 +110,24 @@ impl Slowest {
             column("line", "LINE"),
         ];
         let rows = self.into_calls().map(|it| {
-            let is_llm = it.kind == Kind::LlmCall;
             let start = Timestamp::from(it.start).to_string();
             let line = seen.line(&it.place);
+            let (model, phase, tool) = match it.kind {
+                Kind::LlmCall => (Some(it.name), Some(it.phase), None),
+                Kind::ToolCall => (None, None, Some(it.name)),
+            };
             vec![
                 Cell::Whole(it.duration_ms.into()),
                 Cell::Text(it.kind.as_str().to_owned()),
-                Cell::text(is_llm.then(|| it.name.clone())),
-                Cell::text(is_llm.then_some(it.phase)),
-                Cell::text((!is_llm).then_some(it.name)),
+                Cell::text(model),
+                Cell::text(phase),
+                Cell::text(tool),
                 Cell::Bool(it.success),
                 Cell::text(it.error),
                 Cell::whole(it.total_tokens),
                 Cell::Text(start),
                 Cell::text(it.worker),
-                Cell::Text(it.place.source.path.display().to_string()),
+                Cell::Text(it.place.source.path.to_string_lossy().into_owned()),
                 Cell::Whole(line.into()),
             ]
         });
@@ -148,28 +142,79 @@ impl Fold for Slowest {
     #[inline]
     fn call(&mut self, call: &Call<'_>) {
         let record = call.record;
-        let shortest = self.kept.peek().map_or(0, |it| it.0.0.duration_ms);
-        if self.limit == 0 || (self.kept.len() == self.limit && record.duration_ms < shortest) {
+        let (least_ms, latest) = self.least;
+        if self.limit == 0
+            || record.duration_ms < least_ms
+            || (record.duration_ms == least_ms && Reverse(record.start.unix_micros()) < latest)
+        {
             return;
         }
         let text = |it: &[u8]| String::from_utf8_lossy(it).into_owned();
-        self.keep(Kept(SlowCall {
+        self.keep(SlowCall {
             duration_ms: record.duration_ms,
             start: record.start,
             place: call.place(),
             kind: record.kind,
             name: text(record.name),
             phase: text(record.phase),
-            worker: call.worker().map(text),
+            worker: record.worker.map(text), // The source knows the others'.
             success: record.success,
             error: record.error.map(text),
             total_tokens: record.usage.total_tokens,
-        }));
+        });
     }
 
     fn merge(&mut self, other: Self) {
-        for Reverse(call) in other.kept {
+        for call in other.kept {
             self.keep(call);
+        }
+    }
+}
+
+#[cfg(all(test, feature = "scan"))]
+mod tests {
+    use std::{fmt::Write as _, fs};
+
+    use super::Slowest;
+    use crate::{Cell, Filter, Input, scan};
+
+    #[test]
+    fn those_that_took_longest_are_kept_and_of_equal_ones_those_that_began_first() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut calls = Vec::new();
+        let mut inputs = Vec::new();
+        for file in 0..3_u128 {
+            let mut text = String::new();
+            for line in 1..=200_u128 {
+                let (ms, second) = (line * 37 % 23, (line * 7 + file) % 5);
+                let _ = writeln!(
+                    text,
+                    r#"{{"event":"tool_call","tool":"t","start_ts":"2025-12-15T04:08:{second:02}.000000Z","end_ts":"2025-12-15T04:09:08.000000Z","duration_ms":{ms},"success":true}}"#
+                );
+                calls.push((std::cmp::Reverse(ms), second, file, line));
+            }
+            let path = dir.path().join(format!("{file}.jsonl"));
+            fs::write(&path, text).unwrap();
+            inputs.push(Input::Path(path));
+        }
+        calls.sort_unstable();
+        for limit in [0, 1, 2, 7, 100, 599, 600, 1000] {
+            let (slowest, seen) = scan(&inputs, &Filter::default(), || Slowest::new(limit));
+            let table = slowest.into_table(&seen);
+            assert_eq!(table.rows.len(), limit.min(600));
+            for (row, (ms, second, file, line)) in table.rows.iter().zip(&calls) {
+                let of = |name| &row[table.columns.iter().position(|it| it.name == name).unwrap()];
+                let path = dir.path().join(format!("{file}.jsonl"));
+                assert_eq!(*of("duration_ms"), Cell::Whole(ms.0), "{limit}");
+                let start = format!("2025-12-15T04:08:{second:02}.000000Z");
+                assert_eq!(*of("start_ts"), Cell::Text(start), "{limit}");
+                assert_eq!(
+                    *of("file"),
+                    Cell::Text(path.display().to_string()),
+                    "{limit}"
+                );
+                assert_eq!(*of("line"), Cell::Whole(*line), "{limit}");
+            }
         }
     }
 }

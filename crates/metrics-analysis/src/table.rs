@@ -165,20 +165,24 @@ impl Table {
             Format::Table => self.for_people(),
             Format::Markdown => self.markdown(),
             Format::Csv => self.csv(),
-            Format::Json => {
-                let rows: Vec<_> = self.objects().map(|it| json(&it)).collect();
-                if rows.is_empty() {
-                    "[]\n".to_owned()
-                } else {
-                    format!("[\n  {}\n]\n", rows.join(",\n  "))
-                }
-            }
-            Format::Jsonl => self.objects().map(|it| json(&it) + "\n").collect(),
+            Format::Json if self.rows.is_empty() => "[]\n".to_owned(),
+            Format::Json => self.objects("[\n  ", ",\n  ", "\n]\n"),
+            Format::Jsonl if self.rows.is_empty() => String::new(),
+            Format::Jsonl => self.objects("", "\n", "\n"),
         }
     }
 
-    fn objects(&self) -> impl Iterator<Item = Object<'_>> {
-        self.rows.iter().map(|row| Object(&self.columns, row))
+    fn objects(&self, begin: &str, between: &str, end: &str) -> String {
+        let mut text = begin.as_bytes().to_vec();
+        for (n, row) in self.rows.iter().enumerate() {
+            if n > 0 {
+                text.extend_from_slice(between.as_bytes());
+            }
+            // Only numbers and texts are in it, none of which can fail.
+            let _ = serde_json::to_writer(&mut text, &Object(&self.columns, row));
+        }
+        text.extend_from_slice(end.as_bytes());
+        String::from_utf8(text).unwrap_or_default()
     }
 
     fn csv(&self) -> String {
@@ -279,11 +283,6 @@ impl Serialize for Object<'_> {
         }
         map.end()
     }
-}
-
-/// Only numbers and texts are in it, none of which can fail.
-fn json(object: &Object<'_>) -> String {
-    serde_json::to_string(object).unwrap_or_default()
 }
 
 fn rounded(number: f64) -> f64 {

@@ -72,7 +72,7 @@ impl Digest {
             by_phase: BTreeMap::new(),
             by_tool: BTreeMap::new(),
             slowest: Slowest::new(SHOWN_SLOWEST),
-            failures: Failures::default(),
+            failures: Failures::with_limit(MAX_GROUPS),
             coverage: Coverage::default(),
             seen: Seen::default(),
         };

@@ -381,11 +381,14 @@ pub(crate) struct File {
 
 #[derive(Debug, Args)]
 pub(crate) struct Grep {
-    /// A regular expression; upper and lower case are the same
+    /// A regular expression; upper and lower case are the same, unless told otherwise
     pub(crate) pattern: String,
     /// Print the lines of these files instead, such as a log; they may be packed (.gz, .zst), and - is standard input
     #[arg(value_name = "PATH", conflicts_with_all = ["since_hours", "owner"])]
     pub(crate) paths: Vec<PathBuf>,
+    /// Take upper and lower case for different, which is quicker, too
+    #[arg(long, short = 's', requires = "paths")]
+    pub(crate) case_sensitive: bool,
     /// Print only how many lines of each PATH match
     #[arg(long, short, requires = "paths")]
     pub(crate) count: bool,
@@ -398,7 +401,8 @@ pub(crate) struct Grep {
 
 const GREP_HELP: &str = "\
 Of workers it prints at most 50 lines, the newest worker's first, and stops after two seconds; it says so. Of PATHs it \
-prints all lines as they stand, behind PATH: if there are several.
+prints all lines as they stand, behind PATH: if there are several. Of a line of more than 4 MiB it looks at the beginning, and \
+says so.
 
 Exit codes: 0 done, also where nothing was found; 1 a PATH could not be read; 2 bad usage, such as a pattern that is none; \
 3 data directory unusable.";

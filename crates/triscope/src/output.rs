@@ -96,21 +96,20 @@ impl Lines {
         }
     }
 
-    /// Writes a line as it stands, or on a terminal so that it is not obeyed, behind `prefix`.
+    /// Writes a line as it stands behind `prefix`, or on a terminal so that neither is obeyed.
     pub(crate) fn write(&mut self, prefix: &str, line: &[u8]) {
+        let line = line.strip_suffix(b"\n").unwrap_or(line);
         let stdout = &mut self.stdout;
-        let mut written = stdout.write_all(prefix.as_bytes());
-        if self.is_terminal {
-            let text = String::from_utf8_lossy(line);
+        let written = if self.is_terminal {
+            let line = line.strip_suffix(b"\r").unwrap_or(line);
+            let text = format!("{prefix}{}", String::from_utf8_lossy(line));
             let text = for_terminal(&text, stdout.get_ref());
-            written = written.and_then(|()| stdout.write_all(text.as_bytes()));
+            stdout.write_all(text.as_bytes())
         } else {
-            written = written.and_then(|()| stdout.write_all(line));
-        }
-        if !line.ends_with(b"\n") {
-            written = written.and_then(|()| stdout.write_all(b"\n"));
-        }
-        or_give_up(written);
+            let prefixed = stdout.write_all(prefix.as_bytes());
+            prefixed.and_then(|()| stdout.write_all(line))
+        };
+        or_give_up(written.and_then(|()| stdout.write_all(b"\n")));
     }
 
     pub(crate) fn flush(&mut self) {

@@ -14,25 +14,50 @@ use crate::StoreError;
 const MAX_PATTERN_BYTES: usize = 1 << 20;
 /// Of how many spellings one may be looked for: first as few as that, and more only where those are found too often.
 const SPELLINGS: [usize; 3] = [1, 4, 16];
+/// More need not be looked for.
+const MAX_PLACES: usize = 64;
 /// Bits after which a place is rare enough: one of 32 KiB.
 const RARE: u32 = 15;
 /// Below it nearly every line has such a place.
 const COMMON: u32 = 6;
 
-/// Finds lines, in upper or lower case.
+/// Finds lines.
 #[derive(Debug, Clone)]
 pub(super) struct Pattern {
     regex: RegexMatcher,
     /// One of these is in each line that matches.
     needles: Option<Prefilter>,
-    /// The whole pattern if it is a plain ASCII text, and where in it a needle begins.
-    plain: Option<(Vec<u8>, usize)>,
+    plain: Option<Plain>,
+}
+
+/// A pattern that is a plain ASCII text.
+#[derive(Debug, Clone)]
+struct Plain {
+    text: Vec<u8>,
+    /// Where in it a needle begins.
+    needle_at: usize,
+    has_case: bool,
+    /// No letter beyond ASCII is another case of one in it.
+    is_all: bool,
+}
+
+impl Plain {
+    /// Whether it stands in `text`, with a needle at `at`. An uncertain no is `None`.
+    fn is_at(&self, text: &[u8], at: usize) -> Option<bool> {
+        let begun = at.checked_sub(self.needle_at).map(|from| &text[from..]);
+        let whole = begun.and_then(|it| it.get(..self.text.len()));
+        let is_equal = whole.is_some_and(|it| {
+            *it == self.text || (!self.has_case && it.eq_ignore_ascii_case(&self.text))
+        });
+        (is_equal || self.is_all).then_some(is_equal)
+    }
 }
 
 impl Pattern {
-    pub(super) fn new(pattern: &str) -> Result<Self, StoreError> {
+    /// In upper and lower case, unless the pattern `has_case`.
+    pub(super) fn new(pattern: &str, has_case: bool) -> Result<Self, StoreError> {
         let regex = RegexMatcherBuilder::new()
-            .case_insensitive(true)
+            .case_insensitive(!has_case)
             .line_terminator(Some(b'\n'))
             .size_limit(MAX_PATTERN_BYTES)
             .dfa_size_limit(10 << 20)
@@ -42,14 +67,21 @@ impl Pattern {
                 reason: reason(&it.to_string()),
             })?;
         // As that builder reads it, too.
-        let part = parse(pattern, true).and_then(|it| rarest_part(&it));
-        let plain = parse(pattern, false).and_then(|it| match it.into_kind() {
+        let part = parse(pattern, !has_case).and_then(|it| rarest_part(&it));
+        // Flags within the pattern may ask for one case only.
+        let as_it_stands = parse(pattern, false).filter(|_| !pattern.contains("(?"));
+        let plain = as_it_stands.and_then(|it| match it.into_kind() {
             HirKind::Literal(text) if text.0.is_ascii() => Some(text.0.into_vec()),
             _ => None,
         });
         Ok(Self {
             regex,
-            plain: plain.zip(part.as_ref().map(|it| it.from)),
+            plain: plain.zip(part.as_ref()).map(|(text, part)| Plain {
+                needle_at: part.from,
+                has_case,
+                is_all: has_case || !text.iter().any(|it| b"kKsS".contains(it)),
+                text,
+            }),
             needles: part.and_then(|it| Prefilter::new(MatchKind::LeftmostFirst, &it.spelled())),
         })
     }
@@ -95,19 +127,16 @@ impl Matcher for Pattern {
         let Some(needles) = &self.needles else {
             return self.regex.find_candidate_line(text);
         };
-        let found = needles.find(text, Span::from(0..text.len()));
-        Ok(found.map(|it| {
-            let is_whole = self.plain.as_ref().is_some_and(|(plain, at)| {
-                let begun = it.start.checked_sub(*at).map(|from| &text[from..]);
-                let whole = begun.and_then(|it| it.get(..plain.len()));
-                whole.is_some_and(|it| it.eq_ignore_ascii_case(plain))
-            });
-            if is_whole {
-                LineMatchKind::Confirmed(it.start)
-            } else {
-                LineMatchKind::Candidate(it.start)
+        let mut from = 0;
+        while let Some(needle) = needles.find(text, Span::from(from..text.len())) {
+            let plain = self.plain.as_ref();
+            match plain.and_then(|it| it.is_at(text, needle.start)) {
+                None => return Ok(Some(LineMatchKind::Candidate(needle.start))),
+                Some(true) => return Ok(Some(LineMatchKind::Confirmed(needle.start))),
+                Some(false) => from = needle.start + 1,
             }
-        }))
+        }
+        Ok(None)
     }
 }
 
@@ -173,7 +202,7 @@ fn bits(place: &Place) -> u32 {
     let first = place.first().and_then(|it| it.first());
     match first.map(u8::to_ascii_lowercase) {
         None => 0,
-        Some(b' ' | b'"' | b':' | b',' | b'_' | b'.' | b'-') => 2,
+        Some(b' ' | b'"' | b':' | b',' | b'_' | b'.' | b'-' | b'=') => 2,
         Some(b'0'..=b'9' | b'e' | b't' | b'a' | b'o' | b'i' | b'n' | b's' | b'r') => 3,
         Some(b'w' | b'y' | b'b' | b'v') => 5,
         Some(it) if it.is_ascii_lowercase() && !matches!(it, b'k' | b'x' | b'j' | b'q' | b'z') => 4,
@@ -224,7 +253,7 @@ impl Runs {
                     spellings *= it.len();
                     spellings <= max
                 };
-                let len = run[from..].iter().take_while(fits).count();
+                let len = run[from..].iter().take(MAX_PLACES).take_while(fits).count();
                 (from, &run[from..from + len])
             })
         })

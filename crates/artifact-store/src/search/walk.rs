@@ -3,8 +3,6 @@
 use std::{
     cell::Cell,
     collections::BTreeMap,
-    fmt::Display,
-    fs::File,
     io::{self, Read},
     num::NonZero,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
@@ -100,8 +98,8 @@ impl Walk {
 
     /// Searches until all is done or, at `deadline`, time is up.
     ///
-    /// A pattern can be slow in the middle of a line, where nobody asks whether the search is over. The answer does not
-    /// wait for that; the thread ends behind that line.
+    /// A pattern can be slow in the middle of a piece, where nobody asks whether the search is over. The answer does not
+    /// wait for that; the thread ends behind that piece, or that line if it is longer.
     pub(super) fn run(self, deadline: Option<Instant>) -> Result<SearchResult, StoreError> {
         let walk = Arc::new(self);
         let is_late = || deadline.is_some_and(|it| Instant::now() >= it);
@@ -142,16 +140,21 @@ impl Walk {
             }
             .unwrap_or_else(PoisonError::into_inner);
         }
-        let mut matches: Vec<_> = std::mem::take(&mut state.matches).into_values().collect();
+        let mut matches = std::mem::take(&mut state.matches);
         let mut stopped = state.stopped;
+        let mut last = None;
         if matches.len() > self.options.max_matches {
-            matches.truncate(self.options.max_matches);
+            last = matches.pop_last().map(|((order, _), _)| order);
             stopped = Some("the limit on matches was reached");
         }
         let mut skipped = std::mem::take(&mut state.skipped);
         skipped.sort();
+        // What threads came upon behind the last match is not the same each time.
+        if let Some(last) = last {
+            skipped.retain(|(order, _)| *order <= last);
+        }
         SearchResult {
-            matches,
+            matches: matches.into_values().collect(),
             workers_searched: state.n_searched,
             stopped,
             skipped: skipped.into_iter().map(|(_, what)| what).collect(),
@@ -165,7 +168,7 @@ impl Walk {
     /// What one thread does.
     fn work(&self) {
         let _broken_off = BreakOff(self);
-        let mut searcher = super::searcher();
+        let mut searcher = super::searcher(true);
         let filter = WorkerFilter {
             since: self.options.since,
             owner: self.options.owner.clone(),
@@ -214,8 +217,9 @@ impl Walk {
                 walk: self,
                 worker,
                 order,
-                job_id: metadata.job_id,
+                job_id: Cell::new(metadata.job_id),
                 metadata: &opened,
+                is_metadata_own: Cell::new(false),
                 n_matches: Cell::new(0),
             };
             search.run(&text, searcher)
@@ -265,22 +269,23 @@ impl Walk {
     }
 }
 
-/// What `metadata.json` says, its text, and the file, unproven.
+/// What `metadata.json` says, its text, and the file, which may not be the worker's own.
 fn metadata_of(
     worker: &WorkerReader,
     pulses: &mut Pulses,
 ) -> Result<(Metadata, Vec<u8>, Unproven), StoreError> {
     let read = || {
-        let opened = worker.open_unproven(file_names::METADATA)?;
-        let text = worker.metadata_text(&opened.file)?;
-        Ok((worker.parse_metadata(&text)?, text, opened))
+        let opened = worker.open_unproven(file_names::METADATA).ok()?;
+        let text = worker.metadata_text(&opened.file).ok()?;
+        Some((worker.parse_metadata(&text).ok()?, text, opened))
     };
-    match read() {
-        Ok(whole) if whole.0.status.is_final() => Ok(whole),
-        // One that seems to run may have died, which whoever looks writes down. And what is wrong is only told of a file
-        // that is the worker's own.
-        Ok(_) | Err(_) => worker.metadata_with(pulses).and_then(|_| read()),
+    if let Some(whole) = read().filter(|(it, ..)| it.status.is_final()) {
+        return Ok(whole);
     }
+    // One that seems to run may have died, which whoever looks writes down. And what is wrong is only told of a file that is
+    // the worker's own.
+    worker.metadata_with(pulses)?;
+    read().ok_or_else(|| worker.damaged("it changes all the time".to_owned()))
 }
 
 impl State {
@@ -311,44 +316,60 @@ struct WorkerSearch<'a> {
     walk: &'a Walk,
     worker: &'a WorkerReader,
     order: Order,
-    job_id: Option<u64>,
+    job_id: Cell<Option<u64>>,
+    /// What `job_id` is from.
     metadata: &'a Unproven,
+    is_metadata_own: Cell<bool>,
     n_matches: Cell<usize>,
 }
 
 impl WorkerSearch<'_> {
     /// Searches all files; of `metadata.json` what was read of it.
-    fn run(self, metadata: &[u8], searcher: &mut Searcher) -> Result<(), StoreError> {
-        let worker = self.worker;
-        let files = worker.files()?;
-        let pattern = &self.walk.pattern;
-        for name in files {
+    fn run(&self, metadata: &[u8], searcher: &mut Searcher) -> Result<(), StoreError> {
+        for name in self.worker.files()? {
             if !self.goes_on() {
                 break;
             }
-            let skip = |why: &dyn Display| {
-                self.skip(format!("`{}`: {why}", worker.path().join(&name).display()));
+            let outcome = if name == file_names::METADATA {
+                self.file(&name, metadata, self.metadata, searcher)
+            } else {
+                let opened = self.worker.open_unproven(&name);
+                opened.and_then(|it| self.file(&name, &it.file, &it, searcher))
             };
-            if name == file_names::METADATA {
-                let sink = Collect::new(&name, self.metadata, &self);
-                if let Err(error) = searcher.search_slice(pattern, metadata, sink) {
-                    skip(&error);
+            match outcome {
+                Ok(()) => {}
+                Err(StoreError::Refused { problem, .. }) => {
+                    let path = self.worker.path().join(&name);
+                    self.skip(format!("`{}`: {problem}", path.display()));
                 }
-                continue;
-            }
-            match worker.open_unproven(&name) {
-                Ok(opened) => {
-                    let sink = Collect::new(&name, &opened, &self);
-                    let file = Piecewise(&opened.file, &self);
-                    if let Err(error) = searcher.search_reader(pattern, file, sink) {
-                        skip(&error);
-                    }
-                }
-                Err(StoreError::Refused { problem, .. }) => skip(&problem),
                 Err(error) => self.skip(error.to_string()),
             }
         }
         Ok(())
+    }
+
+    fn file(
+        &self,
+        name: &str,
+        text: impl Read,
+        opened: &Unproven,
+        searcher: &mut Searcher,
+    ) -> Result<(), StoreError> {
+        let pattern = &self.walk.pattern;
+        let mut sink = Collect {
+            name,
+            unproven: Some(opened),
+            is_refused: false,
+            search: self,
+        };
+        let mut outcome = searcher.search_reader(pattern, Piecewise(text, self), &mut sink);
+        if sink.is_refused {
+            // It was moved away or replaced; or it was slipped in, which opening it with care tells.
+            let file = self.worker.open_file(name)?;
+            sink.unproven = None;
+            outcome = searcher.search_reader(pattern, Piecewise(&file, self), &mut sink);
+        }
+        outcome.map_err(StoreError::io("search", self.worker.path().join(name)))
     }
 
     fn skip(&self, what: String) {
@@ -361,68 +382,60 @@ impl WorkerSearch<'_> {
         let max = self.walk.options.max_matches;
         self.walk.state().may_matter(place, max)
     }
+
+    /// The job, of metadata that is the worker's own. That takes longer than to read a small file, so it is looked at where
+    /// there is something to tell.
+    fn job_id(&self) -> Result<Option<u64>, StoreError> {
+        if !self.is_metadata_own.get() {
+            if !self.worker.is_own(self.metadata) {
+                self.job_id.set(self.worker.metadata_as_written()?.job_id);
+            }
+            self.is_metadata_own.set(true);
+        }
+        Ok(self.job_id.get())
+    }
 }
 
-/// A file that ends where the search is over.
-struct Piecewise<'a>(&'a File, &'a WorkerSearch<'a>);
+/// A text that ends where the search is over.
+struct Piecewise<'a, R>(R, &'a WorkerSearch<'a>);
 
-impl Read for Piecewise<'_> {
+impl<R: Read> Read for Piecewise<'_, R> {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        let Self(file, search) = self;
+        let Self(text, search) = self;
         if !search.goes_on() {
             return Ok(0);
         }
         let piece = bytes.len().min(PIECE);
-        file.read(&mut bytes[..piece])
+        text.read(&mut bytes[..piece])
     }
 }
 
 /// Collects a file's matching lines.
 struct Collect<'a> {
     name: &'a str,
-    file: &'a Unproven,
-    is_proven: bool,
+    /// The file, until it is known to be the worker's own.
+    unproven: Option<&'a Unproven>,
+    is_refused: bool,
     search: &'a WorkerSearch<'a>,
-}
-
-impl<'a> Collect<'a> {
-    fn new(name: &'a str, file: &'a Unproven, search: &'a WorkerSearch<'a>) -> Self {
-        Self {
-            name,
-            file,
-            is_proven: false,
-            search,
-        }
-    }
-
-    /// That takes longer than to open a small file, so it is done where there is something to tell.
-    fn prove(&mut self) -> io::Result<()> {
-        let worker = self.search.worker;
-        let own = worker.prove(self.search.metadata, file_names::METADATA);
-        own.and_then(|()| worker.prove(self.file, self.name))
-            .map_err(|error| match error {
-                StoreError::Refused { problem, .. } => io::Error::other(problem),
-                error => io::Error::other(error),
-            })?;
-        self.is_proven = true;
-        Ok(())
-    }
 }
 
 impl Sink for Collect<'_> {
     type Error = io::Error;
 
     fn matched(&mut self, _: &Searcher, found: &SinkMatch<'_>) -> io::Result<bool> {
-        if !self.is_proven {
-            self.prove()?;
-        }
         let search = self.search;
+        if let Some(file) = self.unproven.take()
+            && !search.worker.is_own(file)
+        {
+            self.is_refused = true;
+            return Ok(false);
+        }
         let walk = search.walk;
         let max = walk.options.max_matches;
         let place = (search.order, search.n_matches.get());
         let found = Match {
             worker_id: search.worker.id().clone(),
-            job_id: search.job_id,
+            job_id: search.job_id().map_err(io::Error::other)?,
             file: self.name.to_owned(),
             line: found.line_number().unwrap_or(0),
             text: walk.pattern.excerpt(found.bytes(), walk.options.max_chars),

@@ -126,18 +126,21 @@ fn every_way_out_is_refused_in_words() {
 }
 
 #[test]
-fn a_file_with_another_name_elsewhere_is_not_proven() {
+fn a_file_that_has_left_is_not_our_own() {
     let it = TestStore::new();
     let reader = prepared(&it);
     for file in ["result.txt", "tool_calls/001_ssh_exec.txt"] {
         let opened = reader.open_unproven(file).unwrap();
-        reader.prove(&opened, file).unwrap();
+        assert!(reader.is_own(&opened));
         // As if it had been put here for a moment: when its links are counted, it has one.
         fs::hard_link(reader.path().join(file), it.temp.path().join("its_own")).unwrap();
         fs::remove_file(reader.path().join(file)).unwrap();
-        let error = reader.prove(&opened, file).unwrap_err();
-        assert!(matches!(error, StoreError::Refused { .. }), "{error}");
+        assert!(!reader.is_own(&opened));
         fs::remove_file(it.temp.path().join("its_own")).unwrap();
+        assert!(
+            !reader.is_own(&opened),
+            "that it has no name is no proof any more"
+        );
     }
 }
 

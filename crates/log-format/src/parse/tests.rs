@@ -90,6 +90,10 @@ fn errors_name_the_column_and_the_reason() {
             "column 31: a character that must be escaped",
         ),
         (
+            format!("{head}x a=b\"c"),
+            "column 31: a character that must be escaped",
+        ),
+        (
             format!("{head}x a=1 b"),
             "column 33: expected a key of the characters `A-Z a-z 0-9 _ .` and an equals sign",
         ),

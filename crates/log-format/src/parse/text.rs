@@ -7,6 +7,10 @@ use crate::escape::{is_unsafe, must_be_quoted};
 
 /// A whole message: no quotes around it, no raw `=`.
 pub(super) fn message(text: &str) -> Result<Cow<'_, str>, Failure> {
+    let is_plain = |it| matches!(it, b' '..=b'<' | b'>'..=b'[' | b']'..=b'~');
+    if all(text, is_plain) {
+        return Ok(Cow::Borrowed(text));
+    }
     match text
         .char_indices()
         .find(|(_, c)| *c == '=' || is_unsafe(*c))
@@ -35,10 +39,19 @@ fn bare(rest: &str) -> Result<(Cow<'_, str>, usize), Failure> {
     if text.is_empty() {
         return Err((0, LogLineReason::EmptyValue));
     }
+    let is_plain = |it| matches!(it, b'!' | b'#'..=b'<' | b'>'..=b'[' | b']'..=b'~');
+    if all(text, is_plain) {
+        return Ok((Cow::Borrowed(text), text.len()));
+    }
     match text.char_indices().find(|(_, c)| must_be_quoted(*c)) {
         Some((at, _)) => Err((at, LogLineReason::RawCharacter)),
         None => Ok((Cow::Borrowed(text), text.len())),
     }
+}
+
+/// Whether all bytes are plain, as those of most texts: without an early end this is seen of many at a time.
+fn all(text: &str, is_plain: impl Fn(u8) -> bool) -> bool {
+    text.bytes().fold(true, |all, it| all & is_plain(it))
 }
 
 /// The length of a quoted text up to its closing quote; offsets of failures count the opening one.

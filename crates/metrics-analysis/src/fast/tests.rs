@@ -85,7 +85,7 @@ prop_compose! {
     }
 }
 
-fn any_event() -> impl Strategy<Value = Event<'static>> {
+pub(super) fn any_event() -> impl Strategy<Value = Event<'static>> {
     prop_oneof![any_llm_call(), any_tool_call()]
 }
 

@@ -18,7 +18,7 @@ impl Read for Slow<'_> {
     }
 }
 
-fn say(line: Line<'_>) -> String {
+fn say(line: &Line<'_>) -> String {
     match line {
         Line::Call(record) => format!(
             "{} {}",
@@ -27,7 +27,7 @@ fn say(line: Line<'_>) -> String {
         ),
         Line::Unknown => "unknown".to_owned(),
         Line::OtherLog => "other".to_owned(),
-        Line::Unusable(reason) => reason,
+        Line::Unusable(reason) => reason.clone(),
     }
 }
 
@@ -185,4 +185,32 @@ fn a_gigantic_line_is_passed_over_and_leaves_no_large_buffer() {
         read_all(format!("{fits}\n").as_bytes()),
         [(1, "gpt-5-mini 111".to_owned())]
     );
+}
+
+#[test]
+fn nothing_of_a_line_is_left_in_the_next() {
+    let lines = [
+        r#"{"event":"llm_call","phase":"initial","model":"m","start_ts":"2025-12-15T04:08:08.123456Z","end_ts":"2025-12-15T04:08:08.234567Z","duration_ms":111,"prompt_tokens":1,"completion_tokens":2,"total_tokens":3,"cached_tokens":4,"cache_write_tokens":5,"reasoning_tokens":6,"ttft_ms":7,"provider":"openai","attempt":2,"success":false,"error":"HTTP 503","cost_usd":0.0012}"#,
+        r#"{"event":"llm_call","phase":"initial","model":"m","start_ts":"2025-12-15T04:08:08.123456Z","end_ts":"2025-12-15T04:08:08.234567Z","duration_ms":111}"#,
+        r#"{"event":"tool_call","tool":"ssh_exec","start_ts":"2025-12-15T04:08:08.345678Z","end_ts":"2025-12-15T04:08:09.456789Z","duration_ms":1111,"success":true}"#,
+        LOG.lines().next().unwrap(),
+        LOG.lines().nth(1).unwrap(),
+    ];
+    let read = |text: String| {
+        let mut said = Vec::new();
+        let read = LineReader::default().read(&mut text.as_bytes(), Range::ALL, |_, it| {
+            let Line::Call(record) = it else {
+                panic!("a call");
+            };
+            said.push(format!("{record:?}"));
+        });
+        read.unwrap();
+        said
+    };
+    for first in lines {
+        for second in lines {
+            let alone = read(format!("{second}\n"));
+            assert_eq!(read(format!("{first}\n{second}\n"))[1..], alone, "{first}");
+        }
+    }
 }

@@ -33,7 +33,6 @@ impl Calls {
             ("dated", r#","provider":"mine""#),
             ("nightly", r#","provider":"mine""#),
             ("long", r#","provider":"mine""#),
-            // As long, with the same ends.
             ("long", r#","provider":"mite""#),
             ("lung", r#","provider":"mine""#),
             ("qwen3", r#","provider":"localhost:11434""#),
@@ -80,10 +79,14 @@ impl Calls {
     }
 
     fn of(text: &str) -> Self {
+        Self::priced(text, OWN)
+    }
+
+    fn priced(text: &str, own: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let (path, prices) = (dir.path().join("a.jsonl"), dir.path().join("prices.json"));
         fs::write(&path, text).unwrap();
-        fs::write(&prices, OWN).unwrap();
+        fs::write(&prices, own).unwrap();
         Self {
             path,
             table: PriceTable::from_file(prices).unwrap(),
@@ -183,6 +186,43 @@ fn each_group_costs_what_its_calls_cost_and_all_together_the_whole() {
         known > Usd::ZERO && of_all.unknown().count() > 3,
         "{of_all}"
     );
+}
+
+#[test]
+fn each_of_more_models_than_are_kept_has_the_price_of_its_provider() {
+    let provider = |provider: usize| {
+        let model = |n| {
+            let input = provider * 100 + n;
+            format!(r#"{{"id":"m{n}","prices":[{{"input":{input},"output":0}}]}}"#)
+        };
+        let models = (0..20).map(model).collect::<Vec<_>>().join(",");
+        format!(r#"{{"id":"p{provider}","models":[{models}]}}"#)
+    };
+    let own = (0..10).map(provider).collect::<Vec<_>>().join(",");
+    let mut text = String::new();
+    for n in 0..800 {
+        let (provider, model) = (n % 10, n / 10 % 20);
+        let _ = writeln!(
+            text,
+            r#"{{"event":"llm_call","phase":"p","model":"m{model}","start_ts":"2025-12-15T04:08:08.345678Z","end_ts":"2025-12-15T04:08:09.456789Z","duration_ms":1111,"prompt_tokens":1000000,"completion_tokens":1,"provider":"p{provider}"}}"#,
+        );
+    }
+    let calls = Calls::priced(&text, &format!(r#"{{"providers":[{own}]}}"#));
+    let groups = calls.groups(&[Key::Provider, Key::Model], &calls.filter(""));
+    assert_eq!(groups.len(), 200);
+    for group in groups {
+        let [Some(provider), Some(model)] = &*group.values else {
+            panic!("{group:?}");
+        };
+        let [provider, n] = [provider, model].map(|it| it[1..].parse::<i128>().unwrap());
+        let dollars = provider * 100 + n;
+        let units = group.stats.cost.known().map(Usd::units);
+        assert_eq!(
+            units,
+            Some(4 * dollars * 10_i128.pow(24)),
+            "{provider} {model}"
+        );
+    }
 }
 
 #[test]

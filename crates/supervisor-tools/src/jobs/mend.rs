@@ -56,7 +56,7 @@ pub(super) fn mend(
     reason: String,
 ) -> Result<Recovery, JobBookError> {
     let fault = |source| JobBookError::not_writable(book, source);
-    let workers = jobs_of_workers(book, store)?;
+    let (workers, _) = jobs_of_workers(book, store)?;
     let ready = with_suffix(book, READY);
     remove_book(&ready).map_err(fault)?;
     let mut connection = open::make(&ready)?;
@@ -84,9 +84,9 @@ pub(super) fn take_over(
     store: &ArtifactStore,
     changed: Option<i64>,
 ) -> Result<Option<Recovery>, JobBookError> {
-    let workers = jobs_of_workers(book, store)?;
+    let (workers, are_all) = jobs_of_workers(book, store)?;
     if workers.is_empty() {
-        if let Some(changed) = changed {
+        if let Some(changed) = changed.filter(|_| are_all) {
             let _ = note_look(connection, changed); // Else they are looked at once more.
         }
         return Ok(None);
@@ -127,11 +127,11 @@ fn note_look(connection: &mut Connection, changed: i64) -> rusqlite::Result<()> 
     transaction.commit()
 }
 
-/// The jobs that workers are of, by what their metadata says; of a job's attempts the last one.
+/// The jobs that workers are of, by what their metadata says; of a job's attempts the last one. And whether all could be read.
 fn jobs_of_workers(
     book: &Path,
     store: &ArtifactStore,
-) -> Result<BTreeMap<JobId, Job>, JobBookError> {
+) -> Result<(BTreeMap<JobId, Job>, bool), JobBookError> {
     let list = store.list(&WorkerFilter::default());
     let list = list.map_err(|source| JobBookError::Access {
         path: book.to_owned(),
@@ -151,7 +151,7 @@ fn jobs_of_workers(
             }
         }
     }
-    Ok(jobs)
+    Ok((jobs, list.problems.is_empty()))
 }
 
 fn job_of(worker: &Metadata) -> Option<Job> {

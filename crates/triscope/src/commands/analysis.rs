@@ -5,6 +5,7 @@ mod places;
 use std::{
     fs,
     io::{ErrorKind, IsTerminal as _},
+    mem,
     path::{Path, PathBuf},
     thread,
     time::Duration,
@@ -128,7 +129,10 @@ fn answer(
         Some(_) => summary,
         None => summary.split(';').next().unwrap_or_default().to_owned() + ".",
     };
-    tell(&asked.render(&table, &summary), &seen)
+    let text = asked.render(&table, &summary);
+    // The program ends with this: to give back each cell of a long table takes as long as to print it.
+    mem::forget(table);
+    tell(&text, &seen)
 }
 
 /// What is asked of which calls.

@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use artifact_store::LineSearch;
+use artifact_store::{LineOptions, LineSearch};
 use serde_json::json;
 
 use crate::{
@@ -18,13 +18,22 @@ use crate::{
 };
 
 pub(crate) fn lines(arguments: &Grep) -> Exit {
-    let mut search = match LineSearch::new(&arguments.pattern) {
+    let options = LineOptions {
+        case_sensitive: arguments.case_sensitive,
+        line_numbers: arguments.scope.json,
+    };
+    let mut search = match LineSearch::new(&arguments.pattern, options) {
         Ok(search) => search,
         Err(error) => return output::fail(Exit::Usage, &error.into()),
     };
     let mut exit = Exit::Done;
-    let mut found = Vec::new();
     let out = RefCell::new(Lines::new());
+    // An array that can be read as it comes: what stands before its next element.
+    let mut before = "[";
+    let mut element = |value: &serde_json::Value| {
+        out.borrow_mut().write(before, value.to_string().as_bytes());
+        before = ",";
+    };
     for path in &arguments.paths {
         let name = path.display().to_string();
         // As `grep` does: where there is one file, everybody knows which.
@@ -43,28 +52,37 @@ pub(crate) fn lines(arguments: &Grep) -> Exit {
                     (false, true) => {
                         let text = String::from_utf8_lossy(line);
                         let text = text.trim_end_matches(['\r', '\n']);
-                        found.push(json!({ "file": name, "line": number, "text": text }));
+                        element(&json!({ "file": name, "line": number, "text": text }));
                     }
                 }
                 Ok(true)
             });
             searched.with_context(|| format!("cannot read `{name}`"))
         });
-        if let Err(error) = searched {
-            out.borrow_mut().flush();
-            exit = output::fail(Exit::JobFailed, &error);
-        } else if arguments.count && arguments.scope.json {
-            found.push(json!({ "file": name, "count": n_lines }));
-        } else if arguments.count {
-            out.borrow_mut()
-                .write(&prefix, n_lines.to_string().as_bytes());
+        match searched {
+            Err(error) => {
+                out.borrow_mut().flush();
+                exit = output::fail(Exit::JobFailed, &error);
+                continue;
+            }
+            Ok(0) => {}
+            Ok(n_cut) => output::note(&format!(
+                "warning: `{name}`: only the beginning was searched of lines of more than 4 MiB: {n_cut}"
+            )),
+        }
+        match (arguments.count, arguments.scope.json) {
+            (false, _) => {}
+            (true, false) => out
+                .borrow_mut()
+                .write(&prefix, n_lines.to_string().as_bytes()),
+            (true, true) => element(&json!({ "file": name, "count": n_lines })),
         }
     }
-    out.borrow_mut().flush();
-    drop(out);
+    let mut out = out.borrow_mut();
     if arguments.scope.json {
-        output::print_json(&found);
+        out.write(if before == "[" { "[" } else { "" }, b"]");
     }
+    out.flush();
     exit
 }
 

@@ -1,3 +1,5 @@
+//! That no line is missed for the sake of speed.
+
 use grep_searcher::{Searcher, sinks::Bytes};
 use proptest::prelude::*;
 
@@ -64,6 +66,7 @@ fn patterns() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         "[abkKsS01:_é]{1,6}",
         Just("[a-c]".to_owned()),
+        "[abkKsS01:_]{1,6}".prop_map(|it| format!("(?-i:{it})")),
         Just(r"\b".to_owned()),
         Just(".".to_owned()),
     ];
@@ -81,24 +84,44 @@ fn patterns() -> impl Strategy<Value = String> {
     })
 }
 
+#[test]
+fn flags_in_a_pattern_are_obeyed() {
+    for (pattern, found) in [
+        ("(?-i:E)RROR: job quit", &[2][..]),
+        ("(?i:E)RROR: job quit", &[1, 2]),
+        ("(?-i)Error", &[2]),
+    ] {
+        let pattern = Pattern::new(pattern, false).unwrap();
+        assert_eq!(lines(&pattern, "error: job quit\nError: job quit\n"), found);
+    }
+}
+
+#[test]
+fn of_a_long_pattern_a_part_is_enough() {
+    let long = "0123456789".repeat(3000);
+    assert!(needles_of(&long)[0].len() <= MAX_PLACES);
+}
+
 proptest! {
     #[test]
     fn a_plain_text_is_found_where_it_is(
         pattern in "[abkKsS01:_]{1,6}",
+        has_case in any::<bool>(),
         lines_of_text in prop::collection::vec("[abkKsSſK01:_]{0,12}", 0..8),
     ) {
         let text = lines_of_text.join("\n");
-        let pattern = Pattern::new(&pattern).unwrap();
+        let pattern = Pattern::new(&pattern, has_case).unwrap();
         prop_assert_eq!(lines(&pattern, &text), lines(&pattern.regex, &text));
     }
 
     #[test]
     fn no_line_is_missed(
         pattern in patterns(),
+        has_case in any::<bool>(),
         lines_of_text in prop::collection::vec("[abckKsSſK01:_éÉ ]{0,12}", 0..8),
     ) {
         let text = lines_of_text.join("\n");
-        let pattern = Pattern::new(&pattern).unwrap();
+        let pattern = Pattern::new(&pattern, has_case).unwrap();
         prop_assert_eq!(lines(&pattern, &text), lines(&pattern.regex, &text));
     }
 }
