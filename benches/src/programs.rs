@@ -109,7 +109,7 @@ fn of_a_log(log: &str) -> [Case<'_>; 4] {
         Case {
             title: "1 million log lines: grep counts those of model calls",
             target: "1x ripgrep",
-            ours: vec!["grep", "--count", "llm_call_complete", log],
+            ours: vec!["grep", "-s", "--count", "llm_call_complete", log],
             peer: vec!["rg", "-c", "llm_call_complete", log],
             answer: |it| it.trim().to_owned(),
             rounds: ROUNDS,
@@ -117,7 +117,7 @@ fn of_a_log(log: &str) -> [Case<'_>; 4] {
         Case {
             title: "1 million log lines: grep finds those of one worker",
             target: "1x ripgrep",
-            ours: vec!["grep", "worker_id=2025-12-15T04-08-08_77-backup ", log],
+            ours: vec!["grep", "-s", "worker_id=2025-12-15T04-08-08_77-backup ", log],
             peer: vec!["rg", "-F", "worker_id=2025-12-15T04-08-08_77-backup ", log],
             answer: str::to_owned,
             rounds: ROUNDS,
