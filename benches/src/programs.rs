@@ -117,7 +117,12 @@ fn of_a_log(log: &str) -> [Case<'_>; 4] {
         Case {
             title: "1 million log lines: grep finds those of one worker",
             target: "1x ripgrep",
-            ours: vec!["grep", "-s", "worker_id=2025-12-15T04-08-08_77-backup ", log],
+            ours: vec![
+                "grep",
+                "-s",
+                "worker_id=2025-12-15T04-08-08_77-backup ",
+                log,
+            ],
             peer: vec!["rg", "-F", "worker_id=2025-12-15T04-08-08_77-backup ", log],
             answer: str::to_owned,
             rounds: ROUNDS,

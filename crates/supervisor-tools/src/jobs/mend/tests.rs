@@ -359,6 +359,27 @@ fn workers_without_jobs_are_not_looked_at_again_until_one_comes() {
 }
 
 #[test]
+fn a_worker_that_could_not_be_read_is_looked_at_again() {
+    let shop = Shop::new();
+    let worker = shop.worker(7, 1, Status::Success);
+    let path = shop
+        .store
+        .data_dir()
+        .join(worker.as_str())
+        .join("metadata.json");
+    let whole = fs::read(&path).unwrap();
+    fs::write(&path, "{").unwrap();
+    let dir = fs::File::open(shop.store.data_dir()).unwrap();
+    let before = SystemTime::now() - Duration::from_mins(5);
+    dir.set_modified(before).unwrap();
+    assert!(shop.open().unwrap().recoveries().is_empty());
+    fs::write(&path, whole).unwrap();
+    assert_eq!(dir.metadata().unwrap().modified().unwrap(), before);
+    let book = shop.open().unwrap();
+    assert_eq!(next_number(&book), 8);
+}
+
+#[test]
 fn a_new_book_has_nothing_to_tell() {
     let shop = Shop::new();
     let book = shop.open().unwrap();
