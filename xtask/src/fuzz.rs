@@ -213,7 +213,7 @@ impl Fuzz {
             .filter(|it| !before.contains(it))
             .collect();
         if is_success(&ended) && finds.is_empty() {
-            let runs = last_number(&log).unwrap_or_default();
+            let runs = runs_of(&log).unwrap_or_default();
             println!("{target}: nothing in {} s, {runs} runs", share.as_secs());
             return Ok(false);
         }
@@ -348,14 +348,11 @@ fn last_lines(log: &Path, n: usize) -> String {
     lines[lines.len().saturating_sub(n)..].join("\n")
 }
 
-/// How often the target was called: `#12345 DONE …`.
-fn last_number(log: &Path) -> Option<String> {
+/// How often the target was called: `Done 12345 runs in 60 second(s)`.
+fn runs_of(log: &Path) -> Option<String> {
     let text = last_lines(log, 50);
-    let numbers = text
-        .lines()
-        .filter_map(|it| it.strip_prefix('#')?.split_whitespace().next());
-    let mut numbers = numbers.filter(|it| it.bytes().all(|it| it.is_ascii_digit()));
-    numbers.next_back().map(str::to_owned)
+    let done = text.lines().find_map(|it| it.strip_prefix("Done "))?;
+    done.split_whitespace().next().map(str::to_owned)
 }
 
 /// What the target said when it broke: the line behind `panicked at`.

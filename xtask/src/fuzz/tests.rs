@@ -56,9 +56,9 @@ fn a_log_tells_how_often_and_what_broke() {
     let dir = Workspace::find().unwrap().scratch();
     fs::create_dir_all(&dir).unwrap();
     let log = dir.join("test-fuzz.log");
-    let text = "#8\tpulse  cov: 1\nthread '<unnamed>' panicked at src/a.rs:1:2:\nno such thing\n#12345\tDONE   cov: 7\n###### Recommended dictionary. ######\nDone\n";
+    let text = "#8\tpulse  cov: 1\nthread '<unnamed>' panicked at src/a.rs:1:2:\nno such thing\n###### Recommended dictionary. ######\nDone 12345 runs in 60 second(s)\n";
     fs::write(&log, text).unwrap();
-    assert_eq!(last_number(&log).as_deref(), Some("12345"));
+    assert_eq!(runs_of(&log).as_deref(), Some("12345"));
     assert_eq!(
         panic_of(&log),
         "thread '<unnamed>' panicked at src/a.rs:1:2: no such thing"
