@@ -1,5 +1,7 @@
 //! Failed calls by what was called and how it failed.
 
+use std::path::Path;
+
 use metrics_core::Timestamp;
 use rustc_hash::FxHashMap;
 
@@ -67,15 +69,18 @@ pub struct LastFailure {
     pub place: Place,
 }
 
+impl LastFailure {
+    /// When it ended, and of two that ended together the file whose name comes later.
+    fn key(&self) -> (i64, &Path) {
+        (self.end.unix_micros(), &self.place.source.path)
+    }
+}
+
 impl Failed {
     fn merge(&mut self, other: Self) {
         self.count += other.count;
         self.total_ms += other.total_ms;
-        let key = |it: &Self| {
-            let LastFailure { end, place, .. } = &it.last;
-            (end.unix_micros(), place.source.path.clone())
-        };
-        if key(&other) > key(self) {
+        if other.last.key() > self.last.key() {
             self.last = other.last;
         }
     }
