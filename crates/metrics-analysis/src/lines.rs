@@ -78,8 +78,8 @@ impl LineReader {
     }
 
     /// Hands the lines of `range` to `take`, with their numbers from 1: by reference, as reading what was just moved there in
-    /// other pieces takes a processor longer than all else that is done with most of them. `input` begins one byte before the range, if there
-    /// is one: whether a line begins at its first byte is only seen there.
+    /// other pieces takes a processor longer than all else that is done with most of them. `input` begins one byte before the
+    /// range, if there is one: whether a line begins at its first byte is only seen there.
     pub(crate) fn read(
         &mut self,
         input: &mut impl Read,

@@ -75,10 +75,7 @@ fn llm_call<'a>(record: &mut Record<'a>, mut rest: &'a [u8]) -> Option<&'a [u8]>
         return Some(rest);
     }
     rest = more_of_llm_call(record, rest)?;
-    if let Some(tail) = rest.strip_prefix(b" event=llm_call_complete") {
-        rest = tail;
-    }
-    rest.strip_prefix(b"\n")
+    end(rest, b" event=llm_call_complete")
 }
 
 #[inline]
@@ -105,10 +102,7 @@ fn tool_call<'a>(record: &mut Record<'a>, mut rest: &'a [u8]) -> Option<&'a [u8]
     let mut _unused = None;
     optional!(rest, b" tool_call_id=", value, _unused);
     rest = trace(rest)?;
-    if let Some(tail) = rest.strip_prefix(b" event=tool_call_complete") {
-        rest = tail;
-    }
-    rest.strip_prefix(b"\n")
+    end(rest, b" event=tool_call_complete")
 }
 
 /// What a model call has behind its total, in order.
@@ -142,6 +136,11 @@ fn error<'a>(record: &mut Record<'a>, mut rest: &'a [u8]) -> Option<&'a [u8]> {
     optional!(rest, b" error=", value, record.error);
     record.error = record.error.filter(|it| !it.is_empty());
     Some(rest)
+}
+
+/// The end of a line: behind its event, or in the seed's form without one.
+fn end<'a>(rest: &'a [u8], event: &[u8]) -> Option<&'a [u8]> {
+    rest.strip_prefix(event).unwrap_or(rest).strip_prefix(b"\n")
 }
 
 /// Ids are of no use here.
